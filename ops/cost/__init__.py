@@ -1,0 +1,1 @@
+"""Prices, projections, budgets, savings."""

@@ -1,0 +1,1 @@
+"""Releases: plans, gates, and who sees which release."""

@@ -1,0 +1,60 @@
+"""The one tree of errors. Each names the field, the value and the limit, and says whether trying again can help.
+
+WatchkeeperError
+├── InvalidValue          a value breaks its limit (bad row, bad setting, bad argument)
+│   └── UnknownName       a name that no registry knows; lists the known ones
+├── NotFound              a file, a rollout, a row that should be there is not
+└── Unavailable           a database, a vendor or Slack cannot be reached (retryable)
+
+Expected outcomes (no data, inconclusive, over budget) are values, never exceptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_SHOWN = 80
+
+
+class WatchkeeperError(Exception):
+    """Anything that Watchkeeper itself raises; its text is one line that a person can act on."""
+
+    retryable = False
+
+
+class InvalidValue(WatchkeeperError):
+    """A value breaks its limit."""
+
+    def __init__(self, field: str, value: object, limit: str) -> None:
+        self.field = field
+        self.value = value
+        self.limit = limit
+        super().__init__(f"{field}: {_short(value)} is not {limit}")
+
+
+class UnknownName(InvalidValue):
+    """A name that no registry knows."""
+
+    def __init__(self, field: str, value: object, known: Iterable[str]) -> None:
+        super().__init__(field, value, f"one of {', '.join(sorted(known)) or '(none)'}")
+
+
+class NotFound(WatchkeeperError):
+    """Something that should be there is not."""
+
+    def __init__(self, what: str, name: object, hint: str = "") -> None:
+        super().__init__(f"{what} {_short(name)} not found{': ' + hint if hint else ''}")
+
+
+class Unavailable(WatchkeeperError):
+    """A service cannot be reached now."""
+
+    retryable = True
+
+    def __init__(self, service: str, reason: object) -> None:
+        super().__init__(f"{service} is unavailable: {str(reason).strip()[:300]}")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -1,0 +1,19 @@
+"""USD as Decimal, and how people read it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+PER_MILLION = Decimal(1_000_000)
+
+
+def usd(amount: Decimal | float | None) -> str:
+    """Write an amount for people: `$1,234`, `$12.34`, `$0.0042`; `unknown` for None."""
+    if amount is None:
+        return "unknown"
+    size = abs(amount)
+    if size == 0 or 0.01 <= size < 1000:
+        return f"${amount:,.2f}"
+    if size >= 1000:
+        return f"${amount:,.0f}"
+    return f"${amount:.2g}" if size >= Decimal("0.0001") else f"${amount:.1e}"

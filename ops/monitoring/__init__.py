@@ -1,0 +1,1 @@
+"""Metrics, quality, alerts and the messages about them."""

@@ -1,0 +1,238 @@
+"""The canonical usage event: one call of a model, whatever log it came from.
+
+Before it: `tasks/sources/*` parse a log line into an event. After it: `tasks/stores/usage.py` copies it into
+`usage_events`. Unknown is None, never 0.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from ops.errors import InvalidValue
+
+MAX_TOKENS = 2**40
+MAX_TEXT = 512
+EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
+
+
+class Status(StrEnum):
+    """How the call ended."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+
+
+class ErrorType(StrEnum):
+    """What kind of failure it was; `other` is known to have failed for a reason we have no name for."""
+
+    TIMEOUT = "timeout"
+    RATE_LIMIT = "rate_limit"
+    CONTENT_FILTER = "content_filter"
+    SERVER = "server"
+    CLIENT = "client"
+    OTHER = "other"
+
+
+class UsageEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One request to a model.
+
+    Token counts follow the vendors' totals: `cached_tokens` and `cache_write_tokens` are parts of `input_tokens`,
+    `cache_write_1h_tokens` of `cache_write_tokens`, `reasoning_tokens` of `output_tokens`.
+    """
+
+    event_id: str  # the source's own id: the same event read twice has the same id
+    occurred_at: datetime  # when the request began, UTC, microseconds
+    vendor: str  # lower case, as the price book names it: openai, anthropic, google
+    model: str  # without vendor prefix
+    operation: str  # chat, embedding, completion, rerank, image, audio, other
+    status: Status
+    error_type: ErrorType | None = None
+    user_id: str | None = None
+    team_id: str | None = None
+    feature: str | None = None
+    service: str | None = None
+    release: str | None = None
+    prompt_version: str | None = None
+    tier: str | None = None  # the vendor's service tier: None is standard, `batch` is half price
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    latency_ms: float | None = None  # whole request
+    ttft_ms: float | None = None  # time to first token; None when not streamed
+    cache_hit: bool | None = None  # answered by the gateway's own cache; None when it has none
+    reported_cost_usd: Decimal | None = None  # what the source says it cost
+    prompt_hash: str | None = None  # sha256 of the input text, for cache planning
+    prompt_text: str | None = None  # kept only when `warming.store_texts` is on
+
+
+_TEXT_FIELDS = ("event_id", "vendor", "model", "operation")
+_OPTIONAL_TEXT = ("user_id", "team_id", "feature", "service", "release", "prompt_version", "tier")
+_TOKEN_FIELDS = (
+    "input_tokens",
+    "cached_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+)
+_PARTS = (
+    ("cached_tokens", "input_tokens"),
+    ("cache_write_tokens", "input_tokens"),
+    ("cache_write_1h_tokens", "cache_write_tokens"),
+    ("reasoning_tokens", "output_tokens"),
+)
+
+
+def validate(event: UsageEvent, now: datetime) -> UsageEvent:
+    """Return `event` when every field keeps its limit; `now` bounds clock skew to a day.
+
+    Raises:
+        InvalidValue: naming the first field that breaks its limit.
+    """
+    _check_texts(event)
+    _check_time(event.occurred_at, now)
+    _check_tokens(event)
+    _check_amounts(event)
+    return event
+
+
+def _check_texts(event: UsageEvent) -> None:
+    for field in _TEXT_FIELDS:
+        value = getattr(event, field)
+        if not value:
+            raise InvalidValue(field, value, "a non-empty text")
+        _check_text(field, value)
+    for field in _OPTIONAL_TEXT:
+        value = getattr(event, field)
+        if value is not None:
+            _check_text(field, value)
+
+
+def _check_text(field: str, value: str) -> None:
+    if len(value) > MAX_TEXT:
+        raise InvalidValue(field, value, f"at most {MAX_TEXT} characters")
+    if "\x00" in value or not value.isprintable() and _unstorable(value):
+        raise InvalidValue(field, value, "text that UTF-8 and Postgres can hold")
+
+
+def _unstorable(value: str) -> bool:
+    return any(0xD800 <= ord(char) <= 0xDFFF for char in value)
+
+
+def _check_time(when: datetime, now: datetime) -> None:
+    if when.tzinfo is None:
+        raise InvalidValue("occurred_at", when.isoformat(), "a time with a zone (or set `timezone` on the source)")
+    if when < EARLIEST or (when - now).total_seconds() > 86_400:
+        raise InvalidValue("occurred_at", when.isoformat(), f"between {EARLIEST:%Y-%m-%d} and a day from now")
+
+
+def _check_tokens(event: UsageEvent) -> None:
+    for field in _TOKEN_FIELDS:
+        count = getattr(event, field)
+        if count is not None and not 0 <= count <= MAX_TOKENS:
+            raise InvalidValue(field, count, f"between 0 and {MAX_TOKENS}")
+    for part, whole in _PARTS:
+        inner, outer = getattr(event, part), getattr(event, whole)
+        if inner is not None and (outer is None or inner > outer):
+            raise InvalidValue(part, inner, f"at most {whole} = {outer}")
+    if (event.cached_tokens or 0) + (event.cache_write_tokens or 0) > (event.input_tokens or 0):
+        raise InvalidValue("cached_tokens + cache_write_tokens", event.cached_tokens, f"within {event.input_tokens}")
+
+
+def _check_amounts(event: UsageEvent) -> None:
+    for field in ("latency_ms", "ttft_ms"):
+        value = getattr(event, field)
+        if value is not None and not (math.isfinite(value) and 0 <= value <= 86_400_000):
+            raise InvalidValue(field, value, "between 0 and a day in milliseconds")
+    cost = event.reported_cost_usd
+    if cost is not None and not (cost.is_finite() and 0 <= cost < 1_000_000):
+        raise InvalidValue("reported_cost_usd", cost, "between 0 and 1,000,000")
+
+
+_VENDORS = {
+    "vertex_ai": "google",
+    "vertex_ai-anthropic_models": "anthropic",
+    "gemini": "google",
+    "google_genai": "google",
+    "gcp.gemini": "google",
+    "gcp.vertex_ai": "google",
+    "azure_ai": "azure",
+    "azure.ai.openai": "azure",
+    "az.ai.openai": "azure",
+    "bedrock": "aws",
+    "aws.bedrock": "aws",
+    "bedrock_converse": "aws",
+    "mistral": "mistral",
+    "mistral_ai": "mistral",
+    "xai": "x-ai",
+    "x_ai": "x-ai",
+    "text-completion-openai": "openai",
+}
+
+_PREFIX = re.compile(r"^.*/")
+
+
+def normalise_vendor(vendor: str) -> str:
+    """Write a vendor as the price book does: `vertex_ai` becomes `google`."""
+    name = vendor.strip().lower()
+    return _VENDORS.get(name, name)
+
+
+def normalise_model(model: str) -> str:
+    """Strip a gateway's routing prefix: `openai/gpt-4o-mini` becomes `gpt-4o-mini`."""
+    return _PREFIX.sub("", model.strip())
+
+
+_OPERATIONS = {
+    "completion": "chat",
+    "acompletion": "chat",
+    "chat": "chat",
+    "responses": "chat",
+    "aresponses": "chat",
+    "anthropic_messages": "chat",
+    "text_completion": "completion",
+    "atext_completion": "completion",
+    "embedding": "embedding",
+    "embeddings": "embedding",
+    "aembedding": "embedding",
+    "rerank": "rerank",
+    "arerank": "rerank",
+    "image_generation": "image",
+    "aimage_generation": "image",
+    "transcription": "audio",
+    "atranscription": "audio",
+    "speech": "audio",
+    "aspeech": "audio",
+}
+
+
+def normalise_operation(call_type: str | None) -> str:
+    """Name the operation of a gateway's call type; `other` when we have no name for it."""
+    return _OPERATIONS.get((call_type or "").strip().lower(), "other")
+
+
+_ERRORS = (
+    (ErrorType.TIMEOUT, ("timeout", "408", "504")),
+    (ErrorType.RATE_LIMIT, ("ratelimit", "rate_limit", "throttl", "429")),
+    (ErrorType.CONTENT_FILTER, ("contentpolicy", "content_filter", "content_policy")),
+    (ErrorType.SERVER, ("internalserver", "serviceunavailable", "apiconnection", "badgateway", "500", "502", "503")),
+    (ErrorType.CLIENT, ("badrequest", "authentication", "permission", "notfound", "unprocessable", "contextwindow")),
+)
+
+
+def classify_error(*hints: object) -> ErrorType:
+    """Name a failure from what the source tells (class name, code); `other` when nothing is recognised."""
+    text = " ".join(str(hint) for hint in hints if hint is not None).lower()
+    for kind, marks in _ERRORS:
+        if any(mark in text for mark in marks):
+            return kind
+    return ErrorType.CLIENT if re.search(r"\b4\d\d\b", text) else ErrorType.OTHER

@@ -1,0 +1,63 @@
+"""Half-open spans of time, always timezone-aware UTC: [start, end)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Self
+from zoneinfo import ZoneInfo
+
+from ops.errors import InvalidValue
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The times t with start <= t < end."""
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is None or self.end.tzinfo is None:
+            raise InvalidValue("window", f"{self.start} to {self.end}", "timezone-aware")
+        if self.end < self.start:
+            raise InvalidValue("window.end", self.end, f"at or after its start {self.start}")
+
+    @classmethod
+    def before(cls, now: datetime, length: timedelta) -> Self:
+        """Span the `length` that ends at `now`."""
+        return cls(now - length, now)
+
+    @classmethod
+    def month_of(cls, now: datetime, zone: ZoneInfo) -> Self:
+        """Span the calendar month of `now` in `zone`."""
+        local = now.astimezone(zone)
+        first = local.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        following = (first + timedelta(days=32)).replace(day=1)
+        return cls(first.astimezone(UTC), following.astimezone(UTC))
+
+    @property
+    def length(self) -> timedelta:
+        """How long the window is."""
+        return self.end - self.start
+
+    def __contains__(self, when: datetime) -> bool:
+        return self.start <= when < self.end
+
+    def days(self) -> Iterator[datetime]:
+        """Yield the UTC midnights of the days that the window touches."""
+        day = floor_day(self.start)
+        while day < self.end:
+            yield day
+            day += timedelta(days=1)
+
+
+def floor_day(when: datetime) -> datetime:
+    """Cut `when` down to its UTC midnight."""
+    return when.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def floor_hour(when: datetime) -> datetime:
+    """Cut `when` down to its full UTC hour."""
+    return when.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
