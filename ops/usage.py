@@ -120,7 +120,7 @@ def _check_texts(event: UsageEvent) -> None:
 def _check_text(field: str, value: str) -> None:
     if len(value) > MAX_TEXT:
         raise InvalidValue(field, value, f"at most {MAX_TEXT} characters")
-    if "\x00" in value or not value.isprintable() and _unstorable(value):
+    if "\x00" in value or (not value.isprintable() and _unstorable(value)):
         raise InvalidValue(field, value, "text that UTF-8 and Postgres can hold")
 
 
