@@ -1,0 +1,1 @@
+"""What the flows do: read, decide (by calling ops), write. Every socket, file and clock of the flows is in here."""

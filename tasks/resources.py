@@ -1,0 +1,141 @@
+"""The only constructor of what is shared and costly: the database engine, the HTTP client, the Slack client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from ops.errors import InvalidValue, Unavailable
+from tasks.embedded_postgres import Cluster
+from tasks.settings import Settings
+from tasks.stores import schema
+
+if TYPE_CHECKING:
+    import httpx
+    from slack_sdk import WebClient
+
+FLOOR = 15
+
+
+@contextmanager
+def open_database(settings: Settings, *, upgrade: bool = True) -> Iterator[sa.Engine]:
+    """Yield an engine on the configured Postgres, the embedded one by default; its schema is up to date.
+
+    Raises:
+        Unavailable: no connection, in one line.
+        InvalidValue: not a Postgres URL, or a Postgres older than 15.
+    """
+    if settings.database_url is not None:
+        yield from _engine(_with_driver(settings.database_url.get_secret_value()), upgrade=upgrade)
+        return
+    with Cluster(settings.home).use() as cluster:
+        create_database(cluster, settings.database)
+        yield from _engine(cluster.url(settings.database), upgrade=upgrade)
+
+
+def database_url(settings: Settings, database: str | None = None) -> str:
+    """Return the SQLAlchemy URL of the configured Postgres, or of another `database` beside it."""
+    if settings.database_url is None:
+        return Cluster(settings.home).url(database or settings.database)
+    url = sa.make_url(_with_driver(settings.database_url.get_secret_value()))
+    return (url.set(database=database) if database else url).render_as_string(hide_password=False)
+
+
+def create_database(cluster: Cluster, name: str) -> None:
+    """Create database `name` in the embedded cluster unless it is there; two at once is fine."""
+    with administration(cluster.url("postgres")) as connection:
+        known = connection.execute(sa.text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name}).scalar()
+        if known:
+            return
+        try:
+            connection.execute(sa.text(f"CREATE DATABASE {quoted(connection, name)}"))
+        except (sa.exc.ProgrammingError, sa.exc.IntegrityError) as error:
+            if "already exists" not in str(error.orig) and "duplicate key" not in str(error.orig):
+                raise
+
+
+def drop_database(url: str, name: str) -> None:
+    """Drop database `name`, with whoever is connected to it, through the connection of `url`."""
+    with administration(url) as connection:
+        connection.execute(sa.text(f"DROP DATABASE IF EXISTS {quoted(connection, name)} WITH (FORCE)"))
+
+
+@contextmanager
+def administration(url: str) -> Iterator[sa.Connection]:
+    """Yield a connection outside any transaction, for CREATE DATABASE and the like."""
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with reachable(engine) as connection:
+        yield connection
+
+
+def quoted(connection: sa.Connection, name: str) -> str:
+    """Quote an identifier."""
+    return connection.dialect.identifier_preparer.quote(name)
+
+
+@contextmanager
+def reachable(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Yield a connection.
+
+    Raises:
+        Unavailable: with the first line of what the driver says.
+    """
+    try:
+        connection = engine.connect()
+    except sa.exc.OperationalError as error:
+        raise Unavailable("database", _first_line(error)) from None
+    with connection:
+        yield connection
+
+
+def _engine(url: str, *, upgrade: bool) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(
+        url, pool_size=4, max_overflow=4, pool_pre_ping=True,
+        connect_args={"options": "-c timezone=UTC", "application_name": "watchkeeper", "connect_timeout": 10},
+    )  # fmt: skip
+    try:
+        with reachable(engine) as connection:
+            _check_version(connection)
+        if upgrade:
+            schema.upgrade(engine)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _check_version(connection: sa.Connection) -> None:
+    version = str(connection.execute(sa.text("SHOW server_version")).scalar())
+    if int(version.split(".", 1)[0]) < FLOOR:
+        raise InvalidValue("database", f"Postgres {version}", f"Postgres {FLOOR} or later")
+
+
+def _with_driver(url: str) -> str:
+    scheme, colon, rest = url.partition("://")
+    if scheme not in {"postgres", "postgresql", "postgresql+psycopg"} or not colon:
+        raise InvalidValue("DATABASE_URL", f"{scheme}://…", "postgresql://user:password@host/database")
+    return f"postgresql+psycopg://{rest}"
+
+
+def _first_line(error: sa.exc.OperationalError) -> str:
+    lines = [line for line in str(error.orig).splitlines() if line.strip()]
+    return lines[0] if lines else "no answer"
+
+
+@contextmanager
+def open_http(timeout_s: float = 30) -> Iterator[httpx.Client]:
+    """Yield an HTTP client that never follows a redirect to somewhere else."""
+    import httpx
+
+    with httpx.Client(timeout=timeout_s, follow_redirects=False, headers={"user-agent": "watchkeeper"}) as client:
+        yield client
+
+
+def slack_client(settings: Settings) -> WebClient:
+    """Return a client that never retries by itself: a retry after a lost answer posts twice."""
+    from slack_sdk import WebClient
+
+    options: dict[str, Any] = {"timeout": 10, "retry_handlers": []}
+    return WebClient(token=settings.slack.bot_token.get_secret_value(), base_url=settings.slack.base_url, **options)

@@ -1,0 +1,1 @@
+"""Postgres, table by table: SQLAlchemy Core in `tables.py`, longer statements in `sql/`."""

@@ -1,0 +1,91 @@
+"""A real Postgres for the session, and a fresh database for each test that asks for one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from tasks.embedded_postgres import Cluster
+from tasks.resources import administration, drop_database
+from tasks.settings import Settings
+from tasks.stores import schema
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """The URL of a Postgres where databases may be made: `DATABASE_URL`, else an embedded one that is thrown away."""
+    given = os.environ.get("DATABASE_URL")
+    if given:
+        yield given.replace("postgresql://", "postgresql+psycopg://", 1)
+        return
+    memory = Path("/dev/shm")  # noqa: S108  a memory disk, where there is one
+    home = Path(tempfile.mkdtemp(prefix="wk-", dir=memory if os.access(memory, os.W_OK) else None))
+    home.chmod(0o755)
+    try:
+        with Cluster(home, durable=False).use() as cluster:
+            yield cluster.url("postgres")
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template(server_url: str) -> Iterator[str]:
+    """An upgraded database to copy from."""
+    name = f"wk_template_{uuid4().hex[:8]}"
+    with administration(server_url) as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    engine = sa.create_engine(_beside(server_url, name))
+    schema.upgrade(engine)
+    engine.dispose()
+    yield name
+    drop_database(server_url, name)
+
+
+@pytest.fixture
+def database_url(server_url: str, template: str) -> Iterator[str]:
+    """The URL of a fresh, upgraded database."""
+    name = f"wk_{uuid4().hex[:12]}"
+    with administration(server_url) as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
+    yield _beside(server_url, name)
+    drop_database(server_url, name)
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[sa.Engine]:
+    """An engine on the fresh database."""
+    engine = sa.create_engine(database_url, connect_args={"options": "-c timezone=UTC"})
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings on the fresh database, untouched by the machine's own environment."""
+    for name in [name for name in os.environ if name.startswith("WATCHKEEPER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("WATCHKEEPER_HOME", str(tmp_path / "home"))
+    return Settings()
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real inputs; tests that need it skip where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip("no ../shared/data beside the checkout")
+    return SHARED
+
+
+def _beside(url: str, database: str) -> str:
+    return sa.make_url(url).set(database=database).render_as_string(hide_password=False)

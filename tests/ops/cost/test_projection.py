@@ -1,0 +1,218 @@
+"""A steady bill projects to itself on any day; shape, shifts, gaps and ignorance each show in the result."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from math import exp
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ops.cost.projection import DaySpend, Method, Projection, project_month
+from ops.window import Window
+
+NOVEMBER = Window(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
+
+
+def days_before(now: datetime, costs: list[float | None]) -> list[DaySpend]:
+    first = now.date() - timedelta(days=len(costs))
+    return [
+        DaySpend(first + timedelta(days=index), None if cost is None else Decimal(str(cost)))
+        for index, cost in enumerate(costs)
+    ]
+
+
+def project(now: datetime, costs: list[float | None], today_spent: float = 0, month: Window = NOVEMBER) -> Projection:
+    projection = project_month(days_before(now, costs), Decimal(str(today_spent)), month, now)
+    assert projection is not None
+    return projection
+
+
+@pytest.mark.parametrize("day", range(1, 31))
+@pytest.mark.parametrize("hour", [0, 9, 23])
+def test_projection_of_a_steady_bill_is_the_same_every_hour_of_the_month(day: int, hour: int) -> None:
+    now = datetime(2026, 11, day, hour, tzinfo=UTC)
+    projection = project(now, [10.0] * 40, today_spent=10 * hour / 24)
+    assert float(projection.month_end_usd) == pytest.approx(30 * 10, rel=1e-6)
+    assert float(projection.spent_usd) == pytest.approx((day - 1) * 10 + 10 * hour / 24)
+    assert (projection.level_usd_per_day, projection.change_point) == (Decimal(10), None)
+
+
+def test_projection_needs_two_weeks_to_be_sure_of_itself() -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    sure, unsure = project(now, [10.0] * 14), project(now, [10.0] * 13)
+    assert (sure.low_history, sure.history_days) == (False, 14)
+    assert (unsure.low_history, unsure.history_days) == (True, 13)
+    assert sure.high95 < unsure.high95
+
+
+def test_projection_with_low_history_widens_the_part_to_come() -> None:
+    projection = project(datetime(2026, 11, 21, tzinfo=UTC), [10.0] * 5)
+    assert (projection.spent_usd, projection.month_end_usd) == (50, 50 + 10 * 10)
+    assert (projection.low80, projection.high80) == (50 + Decimal("0.45") * 100, 50 + 6 * 100)
+    assert (projection.low95, projection.high95) == (projection.low80, projection.high80)
+
+
+def test_projection_intervals_of_a_faultless_history_shrink_the_typical_error() -> None:
+    projection = project(datetime(2026, 11, 21, tzinfo=UTC), [10.0] * 28)
+    error = (0 + 0 + 2 * 0.12) / (2 + 2)  # two 7-day projections with 14 days before them, both right
+    to_come = 10 * 10
+    assert float(projection.low80) == pytest.approx(200 + to_come * (1 - 1.1 * error))
+    assert float(projection.high80) == pytest.approx(200 + to_come * (1 + 2.3 * error))
+    assert float(projection.low95) == pytest.approx(200 + to_come * (1 - 2.25 * error))
+    assert float(projection.high95) == pytest.approx(200 + to_come * (1 + 4.6 * error))
+
+
+def test_projection_is_none_when_nothing_is_known_or_spent() -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    assert project_month([], Decimal(0), NOVEMBER, now) is None
+    assert project_month(days_before(now, [None, None]), Decimal(0), NOVEMBER, now) is None
+
+
+def test_projection_of_a_known_zero_is_zero() -> None:
+    projection = project(datetime(2026, 11, 21, tzinfo=UTC), [0.0] * 30)
+    assert (projection.month_end_usd, projection.high95, projection.low_history) == (0, 0, False)
+
+
+@pytest.mark.parametrize(
+    ("now", "spent", "per_day"),
+    [
+        pytest.param(datetime(2026, 11, 1, 12, tzinfo=UTC), 5, 5 / 0.5, id="half a day goes on at its pace"),
+        pytest.param(datetime(2026, 11, 1, 0, 1, tzinfo=UTC), 1, 1 * 24, id="the first minute counts as an hour"),
+    ],
+)
+def test_projection_without_history_is_the_run_rate(now: datetime, spent: float, per_day: float) -> None:
+    projection = project(now, [], today_spent=spent)
+    days_left = (NOVEMBER.end - now) / timedelta(days=1)
+    assert (projection.method, projection.low_history, projection.history_days) == (Method.RUN_RATE, True, 0)
+    assert float(projection.month_end_usd) == pytest.approx(spent + per_day * days_left)
+
+
+def test_projection_uses_the_run_rate_when_all_it_knows_is_months_old() -> None:
+    projection = project(datetime(2026, 11, 1, 12, tzinfo=UTC), [10.0] * 20 + [None] * 60, today_spent=5)
+    assert (projection.method, projection.level_usd_per_day) == (Method.RUN_RATE, 10)
+
+
+def test_projection_learns_the_weekday_profile() -> None:
+    now = datetime(2026, 11, 23, tzinfo=UTC)  # a Monday
+    shape = [12.0] * 5 + [5.0] * 2  # Monday first, mean 10
+    projection = project(now, list(shape) * 8)
+    assert projection.change_point is None
+    weekday, weekend = (8 * 1.2 + 2) / (8 + 2), (8 * 0.5 + 2) / (8 + 2)  # 1.16 and 0.60, shrunk towards 1
+    level = float(projection.level_usd_per_day)
+    assert 5 / weekend < level < 12 / weekday + 1e-6
+    assert float(projection.month_end_usd - projection.spent_usd) == pytest.approx(level * (6 * weekday + 2 * weekend))
+    assert float(projection.month_end_usd) == pytest.approx(16 * 12 + 6 * 5 + 6 * 12 + 2 * 5, rel=0.03)
+
+
+def test_projection_of_one_week_is_flat() -> None:
+    projection = project(datetime(2026, 11, 23, tzinfo=UTC), [12.0] * 5 + [5.0] * 2)
+    to_come = projection.month_end_usd - projection.spent_usd
+    assert float(to_come) == pytest.approx(8 * float(projection.level_usd_per_day))
+
+
+def test_projection_clips_one_wild_day() -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    calm = [10.0, 11.0, 9.0, 10.5, 9.5] * 8
+    wild = [*calm[:-2], 1_000.0, calm[-1]]
+    assert float(project(now, wild).level_usd_per_day) < 1.2 * float(project(now, calm).level_usd_per_day)
+
+
+@pytest.mark.parametrize(
+    ("days", "level", "found"),
+    [
+        pytest.param(3, 30.0, False, id="three dear days are not yet a new level"),
+        pytest.param(4, 30.0, True, id="four dear days are"),
+        pytest.param(20, 30.0, True, id="twenty dear days keep their first day"),
+        pytest.param(4, 5.0, True, id="four cheap days are a new level too"),
+        pytest.param(10, 14.0, False, id="a rise by less than half is drift"),
+    ],
+)
+def test_projection_dates_a_change_of_level(days: int, level: float, found: bool) -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    projection = project(now, [10.0] * (56 - days) + [level] * days)
+    assert projection.change_point == (now.date() - timedelta(days=days) if found else None)
+    if found:
+        # The days of the shift tilt the weekday profile a little.
+        assert float(projection.level_usd_per_day) == pytest.approx(level, rel=0.15)
+
+
+def test_projection_follows_spend_that_began_in_an_idle_account() -> None:
+    projection = project(datetime(2026, 11, 21, tzinfo=UTC), [0.0] * 50 + [10.0] * 6)
+    assert projection.change_point == date(2026, 11, 15)
+
+
+def test_projection_of_a_mostly_idle_account_keeps_its_busy_days() -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    projection = project(now, [0.0, 0.0, 9.0] * 18)
+    assert float(projection.level_usd_per_day) == pytest.approx(9 / 3, rel=0.35)
+
+
+def test_projection_estimates_a_gap_and_believes_a_zero() -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    gap, zero = project(now, [10.0] * 40 + [None] * 2 + [10.0] * 3), project(now, [10.0] * 40 + [0.0] * 2 + [10.0] * 3)
+    assert gap.spent_usd == zero.spent_usd == 18 * 10
+    assert float(gap.month_end_usd) == pytest.approx(30 * 10)
+    assert float(zero.month_end_usd) < 29 * 10
+
+
+def test_projection_ignores_entries_of_today_and_later() -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    history = [*days_before(now, [10.0] * 30), DaySpend(now.date(), Decimal(999))]
+    projection = project_month(history, Decimal(0), NOVEMBER, now)
+    assert projection is not None
+    assert projection.spent_usd == 20 * 10
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        pytest.param(datetime(2026, 12, 5, tzinfo=UTC), 30 * 10, id="a month that is over is only its spend"),
+        pytest.param(datetime(2026, 10, 30, tzinfo=UTC), 30 * 10, id="a month to come is only projected"),
+    ],
+)
+def test_projection_of_another_month(now: datetime, expected: float) -> None:
+    assert float(project(now, [10.0] * 60).month_end_usd) == pytest.approx(expected)
+
+
+def test_projection_counts_the_hours_of_a_month_in_another_zone() -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    month = Window.month_of(now, ZoneInfo("America/New_York"))  # from 1 November 04:00 to 1 December 05:00 UTC
+    projection = project(now, [10.0] * 40, month=month)
+    assert float(projection.spent_usd) == pytest.approx(10 * (20 - 4 / 24))
+    assert float(projection.month_end_usd) == pytest.approx(10 * (30 + 1 / 24))
+
+
+def test_projection_intervals_cover_simulated_months() -> None:
+    covered = {80: 0, 95: 0}
+    for seed in range(120):
+        noise = random.Random(seed)  # noqa: S311 - simulated spend, not a secret
+        costs = [100 * exp(noise.gauss(0, 0.3)) * (0.5 if index % 7 > 4 else 1) for index in range(90)]
+        now = datetime(2026, 11, 11, tzinfo=UTC)
+        projection = project(now, list(costs[:70]))
+        truth = sum(costs[60:90])
+        covered[80] += projection.low80 <= truth <= projection.high80
+        covered[95] += projection.low95 <= truth <= projection.high95
+    assert 0.65 * 120 < covered[80] < covered[95]
+    assert covered[95] > 0.9 * 120
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    costs=st.lists(st.none() | st.floats(0, 1e6), max_size=70),
+    spent=st.floats(0, 1e6),
+    day=st.integers(1, 30),
+    clock=st.times(),
+)
+def test_projection_never_ends_below_what_is_spent(
+    costs: list[float | None], spent: float, day: int, clock: time
+) -> None:
+    now = datetime.combine(date(2026, 11, day), clock, tzinfo=UTC)
+    projection = project_month(days_before(now, costs), Decimal(str(spent)), NOVEMBER, now)
+    if projection:
+        p = projection
+        assert p.spent_usd <= p.low95 <= p.low80 <= p.month_end_usd <= p.high80 <= p.high95
