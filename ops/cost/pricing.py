@@ -107,14 +107,12 @@ def _is_unknown(event: UsageEvent, card: RateCard) -> bool:
 
 def _spans(vendor: str, model: str, tier: str | None, day: date) -> list[tuple[datetime, datetime, ModelPrice]]:
     midnight = datetime.combine(day, time(0), tzinfo=UTC)
-    starts = [midnight]
-    prices = [(first := _look_up(vendor, model, tier, midnight)).model_price]
-    for edge in _off_peak_edges(first.model, midnight):
-        price = _look_up(vendor, model, tier, edge).model_price
-        if price != prices[-1]:
-            starts.append(edge)
-            prices.append(price)
-    return list(zip(starts, [*starts[1:], midnight + timedelta(days=1)], prices, strict=True))
+    model_info = _look_up(vendor, model, tier, midnight).model
+    starts = sorted({midnight, *_off_peak_edges(model_info, midnight)})
+    ends = [*starts[1:], midnight + timedelta(days=1)]
+    return [
+        (start, end, _look_up(vendor, model, tier, start).model_price) for start, end in zip(starts, ends, strict=True)
+    ]
 
 
 def _look_up(vendor: str, model: str, tier: str | None, when: datetime) -> PriceCalculation:
@@ -125,7 +123,7 @@ def _look_up(vendor: str, model: str, tier: str | None, when: datetime) -> Price
     )
 
 
-def _off_peak_edges(model: ModelInfo, midnight: datetime) -> list[datetime]:
+def _off_peak_edges(model: ModelInfo, midnight: datetime) -> set[datetime]:
     conditional = () if isinstance(model.prices, ModelPrice) else model.prices
     constraints = [entry.constraint for entry in (*conditional, *(model.price_variants or ()))]
     clocks = {
@@ -134,7 +132,7 @@ def _off_peak_edges(model: ModelInfo, midnight: datetime) -> list[datetime]:
         if isinstance(constraint, TimeOfDateConstraint)
         for clock in (constraint.start_time, constraint.end_time)
     }
-    return [datetime.combine(midnight, clock) for clock in sorted(clocks)]
+    return {datetime.combine(midnight, clock) for clock in clocks}
 
 
 def _is_billable(price: ModelPrice) -> bool:

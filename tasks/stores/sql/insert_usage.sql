@@ -3,10 +3,10 @@ WITH priced AS (
     SELECT s.*,
            CASE
                WHEN s.cache_hit THEN 0
-               WHEN r.vendor IS NULL OR s.input_tokens IS NULL THEN NULL
-               WHEN s.output_tokens IS NULL AND s.operation <> 'embedding' THEN NULL
+               WHEN r.vendor IS NULL OR (s.input_tokens IS NULL AND r.input_usd > 0)
+                    OR (s.output_tokens IS NULL AND r.output_usd > 0) THEN NULL
                ELSE coalesce(r.request_usd, 0)
-                  + watchkeeper.tokens_cost(s.input_tokens - coalesce(s.cached_tokens, 0)
+                  + watchkeeper.tokens_cost(coalesce(s.input_tokens, 0) - coalesce(s.cached_tokens, 0)
                                             - coalesce(s.cache_write_tokens, 0), r.input_usd)
                   + watchkeeper.tokens_cost(s.cached_tokens, r.cached_usd)
                   + watchkeeper.tokens_cost(s.cache_write_tokens - coalesce(s.cache_write_1h_tokens, 0),

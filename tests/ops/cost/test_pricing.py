@@ -156,11 +156,6 @@ def test_rate_cards_split_the_day_where_off_peak_prices_begin() -> None:
     assert cards[0].input_usd == cards[2].input_usd < cards[1].input_usd
 
 
-def test_rate_cards_do_not_split_a_day_after_off_peak_prices_ended() -> None:
-    (card,) = rate_cards("deepseek", "deepseek-chat", None, date(2025, 10, 1))
-    assert card.valid_to - card.valid_from == timedelta(days=1)
-
-
 def test_rate_cards_split_the_input_at_a_cliff() -> None:
     cards = rate_cards("google", "gemini-2.5-pro", None, NOON.date())
     assert [(card.from_input_tokens, card.to_input_tokens) for card in cards] == [(0, 200_001), (200_001, None)]

@@ -1,0 +1,60 @@
+"""Cache hit rate below 70 % of the requests that could have been answered from the cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ops.monitoring.alerts import Condition, Status, Summary, Tier, percent
+from ops.proportions import Share
+
+LIMIT = 0.70
+CLEAR = 0.72
+MIN_ELIGIBLE = 50  # with fewer requests there is little to save, and nothing worth a message
+GRACE = timedelta(minutes=15)  # a new deployment starts cold
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSample:
+    """Hits of eligible requests, and how long ago the key was last deployed, if that is known."""
+
+    key: str
+    hits: Share
+    since_deployment: timedelta | None = None
+
+
+def cache(sample: CacheSample) -> Condition:
+    """Breach when the hit rate is proven to be below 70 %."""
+    if sample.since_deployment is not None and sample.since_deployment < GRACE:
+        return _insufficient(sample, "unknown: cold after a deployment")
+    if sample.hits.n < MIN_ELIGIBLE:
+        return _insufficient(sample, f"unknown: {sample.hits.n:,} eligible requests, {MIN_ELIGIBLE} needed")
+    rate = sample.hits.hits / sample.hits.n
+    breach = sample.hits.upper() < LIMIT
+    return Condition(
+        rule="cache",
+        key=sample.key,
+        status=Status.BREACH if breach else Status.OK,
+        tier=Tier.WARNING if breach else None,
+        value=rate,
+        limit=LIMIT,
+        unit="share",
+        summary=Summary("Cache hit rate", percent(rate), percent(LIMIT)),
+        evidence={
+            "blast_radius": f"{sample.hits.n - sample.hits.hits:,} of {sample.hits.n:,} eligible requests missed"
+        },
+        near_limit=not breach and rate < CLEAR,
+    )
+
+
+def _insufficient(sample: CacheSample, why: str) -> Condition:
+    return Condition(
+        rule="cache",
+        key=sample.key,
+        status=Status.INSUFFICIENT_DATA,
+        tier=None,
+        value=sample.hits.rate,
+        limit=LIMIT,
+        unit="share",
+        summary=Summary("Cache hit rate", why, percent(LIMIT)),
+    )

@@ -1,0 +1,65 @@
+"""P95 latency above twice the baseline B, asked as a question that has a confidence bound.
+
+P95 > 2B is the same as: the share of requests slower than 2B exceeds 5 %. A count has a Wilson bound; a P95 has not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ops.monitoring.alerts import Condition, Status, Summary, Tier, percent
+from ops.monitoring.baselines import Maturity, sufficient_n
+from ops.proportions import Share
+
+FACTOR = 2
+LIMIT = 0.05
+CLEAR = 0.04
+MIN_REQUESTS = sufficient_n(LIMIT)
+
+
+@dataclass(frozen=True, slots=True)
+class LatencySample:
+    """How many requests of one key were slower than twice its seasonal P95."""
+
+    key: str
+    slow: Share
+    baseline_ms: float | None  # None: the baseline is immature
+
+
+def latency(sample: LatencySample) -> Condition:
+    """Breach when more than 5 % of requests are proven slower than twice the baseline P95."""
+    if sample.baseline_ms is None:
+        return _insufficient(sample, f"unknown: {Maturity.IMMATURE}")
+    if sample.slow.n < MIN_REQUESTS:
+        return _insufficient(sample, f"unknown: {sample.slow.n:,} requests, {MIN_REQUESTS} needed")
+    rate = sample.slow.hits / sample.slow.n
+    breach = sample.slow.lower() > LIMIT
+    return Condition(
+        rule="latency",
+        key=sample.key,
+        status=Status.BREACH if breach else Status.OK,
+        tier=Tier.CRITICAL if breach else None,
+        value=rate,
+        limit=LIMIT,
+        unit="share",
+        summary=Summary("P95 latency", f"{percent(rate)} slower than {FACTOR}x baseline", percent(LIMIT)),
+        evidence={
+            "blast_radius": f"{sample.slow.hits:,} of {sample.slow.n:,} requests",
+            "slower_than": f"{FACTOR * sample.baseline_ms:,.0f} ms",
+            "baseline_p95": f"{sample.baseline_ms:,.0f} ms",
+        },
+        near_limit=not breach and rate > CLEAR,
+    )
+
+
+def _insufficient(sample: LatencySample, why: str) -> Condition:
+    return Condition(
+        rule="latency",
+        key=sample.key,
+        status=Status.INSUFFICIENT_DATA,
+        tier=None,
+        value=sample.slow.rate,
+        limit=LIMIT,
+        unit="share",
+        summary=Summary("P95 latency", why, percent(LIMIT)),
+    )

@@ -1,0 +1,152 @@
+import random
+from itertools import accumulate
+from math import sqrt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops.deployment.sequential import (
+    FOUR_OF_EACH,
+    Arm,
+    half_width,
+    mean_difference,
+    proportion_bounds,
+    share_difference,
+)
+from ops.errors import InvalidValue
+from ops.proportions import Share
+
+SHARES = st.integers(1, 2000).flatmap(lambda n: st.builds(Share, st.integers(0, n), st.just(n)))
+
+
+def test_half_width_agrees_with_growthbook():
+    control, canary = Arm(3000, 1396.87, 52377.9767), Arm(3461, 2422.7, 134698.29)
+    difference = 2422.7 / 3461 - 1396.87 / 3000
+    half = half_width(sqrt(control.variance / 3000 + canary.variance / 3461), 3000 + 3461, 0.05, tuned_at=5000)
+    assert difference - half == pytest.approx(-0.12656844, abs=1e-6)
+    assert difference + half == pytest.approx(0.59532178, abs=1e-6)
+
+
+def test_mean_difference_agrees_with_growthbook_but_for_the_weight_of_unequal_arms():
+    bounds = mean_difference([(Arm(3000, 1396.87, 52377.9767), Arm(3461, 2422.7, 134698.29))], 0.05, tuned_at=5000)
+    assert (bounds.lower, bounds.upper) == pytest.approx((-0.12656844, 0.59532178), abs=1e-3)
+
+
+def test_half_width_is_narrowest_where_it_is_tuned():
+    assert min(range(100, 10_000, 100), key=lambda n: half_width(1, n, 0.05, tuned_at=1000)) in range(800, 1300)
+
+
+@pytest.mark.parametrize("alpha", [0, 0.5, float("nan")])
+def test_half_width_refuses_an_impossible_alpha(alpha):
+    with pytest.raises(InvalidValue, match="alpha"):
+        half_width(1, 100, alpha)
+
+
+@pytest.mark.parametrize(
+    ("arm", "expected"),
+    [
+        pytest.param(Arm(3, 1 + 2 + 6, 1 + 4 + 36), (4 + 1 + 9) / 2, id="three values"),
+        pytest.param(Arm.of(Share(3, 4)), (3 * 0.25**2 + 0.75**2) / 3, id="three successes of four"),
+        pytest.param(Arm(1, 5, 25), None, id="one value has no variance"),
+        pytest.param(Arm(10, sum([0.1] * 10), sum([0.1**2] * 10)), 0, id="rounding is not variance"),
+    ],
+)
+def test_arm_variance_of(arm, expected):
+    assert arm.variance == (None if expected is None else pytest.approx(expected))
+
+
+def test_mean_difference_weighs_stages_by_what_their_arms_can_tell():
+    # 300 * 100 / 400 = 75 and 100 * 100 / 200 = 50; differences 0.8 - 0.9 = -0.1 and 0.4 - 0.5 = -0.1 + 0.0
+    stages = [(Share(270, 300), Share(80, 100)), (Share(50, 100), Share(60, 100))]
+    bounds = share_difference(stages, 0.05)
+    assert bounds.estimate == pytest.approx((75 * -0.1 + 50 * 0.1) / (75 + 50))
+
+
+def test_mean_difference_bounds_follow_the_formula():
+    control, canary = Share(450, 500), Share(400, 500)
+    variance_1, variance_2 = ((Arm.of(share) + FOUR_OF_EACH).variance for share in (control, canary))
+    half = half_width(sqrt((variance_1 + variance_2) / 500), 1000, 0.05)
+    bounds = share_difference([(control, canary)], 0.05)
+    assert (bounds.lower, bounds.upper) == pytest.approx((-0.1 - half, -0.1 + half))
+
+
+@pytest.mark.parametrize(
+    "strata",
+    [
+        pytest.param([], id="there are no strata"),
+        pytest.param([(Arm(5, 5, 9), Arm(0, 0, 0))], id="an arm is empty"),
+        pytest.param([(Arm(5, 5, 9), Arm(0, 0, 0)), (Arm(0, 0, 0), Arm(5, 5, 9))], id="the arms never ran together"),
+        pytest.param([(Arm(5, 5, 9), Arm(1, 5, 25))], id="an arm has one value"),
+        pytest.param([(Arm(5, 10, 20), Arm(5, 5, 9))], id="an arm has no spread"),
+    ],
+)
+def test_mean_difference_is_unknown_when(strata):
+    assert mean_difference(strata, 0.05) is None
+
+
+@pytest.mark.parametrize(
+    ("share", "lower", "upper"),
+    [
+        # B(1/2, 3/2) / B(1/2, 1/2) = 1/2, so 1/2 / (1 - p) < 20
+        pytest.param(Share(0, 1), 0, 1 - 0.05 / 2, id="no hit in one"),
+        pytest.param(Share(1, 1), 0.05 / 2, 1, id="one hit in one"),
+        # B(1/2, 5/2) / B(1/2, 1/2) = 3/8
+        pytest.param(Share(0, 2), 0, 1 - sqrt(0.05 * 3 / 8), id="no hit in two"),
+        # B(3/2, 3/2) / B(1/2, 1/2) = 1/8, so 1/8 / (p (1 - p)) < 20
+        pytest.param(Share(1, 2), (1 - sqrt(1 - 0.05 / 2)) / 2, (1 + sqrt(1 - 0.05 / 2)) / 2, id="one hit in two"),
+    ],
+)
+def test_proportion_bounds_solve_by_hand_for(share, lower, upper):
+    bounds = proportion_bounds(share, 0.05)
+    assert (bounds.lower, bounds.upper) == pytest.approx((lower, upper), abs=1e-9)
+
+
+def test_proportion_bounds_are_unknown_without_trials():
+    assert proportion_bounds(Share(0, 0), 0.05) is None
+
+
+def test_proportion_bounds_hold_at_every_look():
+    def ever_excludes(seed):
+        rng = random.Random(seed)
+        hits = accumulate(rng.random() < 0.1 for _ in range(300))
+        bounds = (proportion_bounds(Share(seen, n), 0.05) for n, seen in enumerate(hits, start=1) if n % 10 == 0)
+        return any(not bound.lower <= 0.1 <= bound.upper for bound in bounds)
+
+    assert sum(map(ever_excludes, range(200))) <= 0.05 * 200
+
+
+@given(SHARES, SHARES)
+def test_share_difference_surrounds_its_estimate(control, canary):
+    bounds = share_difference([(control, canary)], 0.05)
+    assert bounds.lower < bounds.estimate < bounds.upper
+    assert bounds.estimate == pytest.approx(canary.rate - control.rate)
+
+
+@given(SHARES, SHARES)
+def test_share_difference_mirrors_when_the_arms_change_places(one, two):
+    there, back = share_difference([(one, two)], 0.05), share_difference([(two, one)], 0.05)
+    assert (there.lower, there.upper) == pytest.approx((-back.upper, -back.lower))
+
+
+@pytest.mark.parametrize(
+    ("control", "canary", "method"),
+    [
+        pytest.param(Share(200, 200), Share(180, 200), "beta-binomial", id="a control that never failed"),
+        pytest.param(Share(180, 200), Share(200, 200), "beta-binomial", id="a canary that never failed"),
+        pytest.param(Share(180, 200), Share(0, 200), "beta-binomial", id="a canary that never succeeded"),
+        pytest.param(Share(199, 200), Share(180, 200), "asymptotic", id="one failure is enough for a variance"),
+    ],
+)
+def test_share_difference_method_for(control, canary, method):
+    assert share_difference([(control, canary)], 0.05).method == method
+
+
+def test_share_difference_spends_half_of_alpha_on_each_arm_that_it_bounds_alone():
+    control, canary = proportion_bounds(Share(200, 200), 0.025), proportion_bounds(Share(180, 200), 0.025)
+    bounds = share_difference([(Share(120, 120), Share(30, 30)), (Share(80, 80), Share(150, 170))], 0.05)
+    assert (bounds.lower, bounds.upper) == (canary.lower - control.upper, canary.upper - control.lower)
+
+
+def test_share_difference_is_unknown_when_the_arms_never_ran_together():
+    assert share_difference([(Share(5, 9), Share(0, 0)), (Share(0, 0), Share(5, 9))], 0.05) is None
