@@ -99,7 +99,7 @@ def validate(event: UsageEvent, now: datetime) -> UsageEvent:
         InvalidValue: naming the first field that breaks its limit.
     """
     _check_texts(event)
-    _check_time(event.occurred_at, now)
+    check_time(event.occurred_at, now)
     _check_tokens(event)
     _check_amounts(event)
     return event
@@ -110,14 +110,15 @@ def _check_texts(event: UsageEvent) -> None:
         value = getattr(event, field)
         if not value:
             raise InvalidValue(field, value, "a non-empty text")
-        _check_text(field, value)
+        check_text(field, value)
     for field in _OPTIONAL_TEXT:
         value = getattr(event, field)
         if value is not None:
-            _check_text(field, value)
+            check_text(field, value)
 
 
-def _check_text(field: str, value: str) -> None:
+def check_text(field: str, value: str) -> None:
+    """Raise InvalidValue for a text that is too long, or that UTF-8 or Postgres cannot hold."""
     if len(value) > MAX_TEXT:
         raise InvalidValue(field, value, f"at most {MAX_TEXT} characters")
     if "\x00" in value or (not value.isprintable() and _unstorable(value)):
@@ -128,7 +129,8 @@ def _unstorable(value: str) -> bool:
     return any(0xD800 <= ord(char) <= 0xDFFF for char in value)
 
 
-def _check_time(when: datetime, now: datetime) -> None:
+def check_time(when: datetime, now: datetime) -> None:
+    """Raise InvalidValue for a time without a zone, before EARLIEST, or more than a day after `now`."""
     if when.tzinfo is None:
         raise InvalidValue("occurred_at", when.isoformat(), "a time with a zone (or set `timezone` on the source)")
     if when < EARLIEST or (when - now).total_seconds() > 86_400:

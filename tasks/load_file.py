@@ -9,18 +9,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from ops import scores
 from ops.errors import InvalidValue
+from ops.scores import Score
 from ops.usage import UsageEvent, validate
 from tasks.price_usage import price_staged
 from tasks.read_lines import Block, Head, read_blocks, read_head
 from tasks.settings import Source
-from tasks.sources import Parser, has_header, parser_for
+from tasks.sources import Parser, Record, has_header, parser_for
 from tasks.stores import ingest, usage
 
 Progress = Callable[["Loaded"], None]
@@ -83,8 +85,8 @@ def load_file(
         if resume:
             offset, lines = ingest.position(connection, target.tenant, source.name, head.fingerprint)
     for block in read_blocks(path, skip_bytes=offset, first_line=lines + 1):
-        events, rejects = _parse(block, parse, head, source, now)
-        done = _write(target, source, path, block, head, events, rejects)
+        records, rejects = _parse(block, parse, head, source, now)
+        done = _write(target, source, path, block, head, records, rejects, now)
         total = replace(total.plus(done), seconds=round(time.monotonic() - started, 3))
         if progress:
             progress(total)
@@ -93,16 +95,20 @@ def load_file(
 
 def _parse(
     block: Block, parse: Parser, head: Head, source: Source, now: datetime
-) -> tuple[list[UsageEvent], list[dict[str, Any]]]:
-    events, rejects = [], []
+) -> tuple[list[Record], list[dict[str, Any]]]:
+    records, rejects = [], []
     for number, line in enumerate(block.lines, block.first_line):
         if not line.strip() or (number == 1 and has_header(source)):
             continue
         try:
-            events.append(validate(parse(line.rstrip(b"\r"), number, head.fingerprint), now))
+            records.append(_validated(parse(line.rstrip(b"\r"), number, head.fingerprint), now))
         except InvalidValue as error:
             rejects.append(_reject(number, line, error))
-    return events, rejects
+    return records, rejects
+
+
+def _validated(record: Record, now: datetime) -> Record:
+    return scores.validate(record, now) if isinstance(record, Score) else validate(record, now)
 
 
 def _reject(number: int, line: bytes, error: InvalidValue) -> dict[str, Any]:
@@ -113,11 +119,13 @@ def _reject(number: int, line: bytes, error: InvalidValue) -> dict[str, Any]:
 
 def _write(
     target: Target, source: Source, path: Path, block: Block, head: Head,
-    events: list[UsageEvent], rejects: list[dict[str, Any]],
+    records: list[Record], rejects: list[dict[str, Any]], now: datetime,
 ) -> Loaded:  # fmt: skip
     key = {"tenant_id": target.tenant, "source": source.name, "fingerprint": head.fingerprint}
     with target.engine.begin() as connection:
-        inserted, unknown = write_events(connection, target, source.name, events)
+        inserted, unknown = _write_records(connection, target, source.name, records)
+        if inserted:
+            ingest.set_watermark(connection, target.tenant, "load", now)
         ingest.add_rejects(connection, [key | reject for reject in rejects])
         ingest.set_position(
             connection,
@@ -126,10 +134,19 @@ def _write(
                 "path": str(path),
                 "byte_offset": block.end_offset,
                 "lines": block.first_line + len(block.lines) - 1,
-                "updated_at": datetime.now(UTC),
+                "updated_at": now,
             },
         )
-    return Loaded(len(events) + len(rejects), inserted, len(events) - inserted, len(rejects), 0.0, tuple(unknown))
+    return Loaded(len(records) + len(rejects), inserted, len(records) - inserted, len(rejects), 0.0, tuple(unknown))
+
+
+def _write_records(
+    connection: sa.Connection, target: Target, source: str, records: list[Record]
+) -> tuple[int, list[str]]:
+    marks = [record for record in records if isinstance(record, Score)]
+    events = [record for record in records if isinstance(record, UsageEvent)]
+    inserted, unknown = write_events(connection, target, source, events)
+    return inserted + ingest.add_scores(connection, target.tenant, marks), unknown
 
 
 def write_events(

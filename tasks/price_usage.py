@@ -19,7 +19,8 @@ from tasks.stores import usage
 def price_staged(connection: sa.Connection) -> list[str]:
     """Store the rate cards that are missing, and return the models that the price book does not know."""
     unknown = []
-    for vendor, model, tier, day in usage.staged_models(connection):
+    for row in usage.staged_models(connection):
+        vendor, model, tier, day = row.vendor, row.model, row.tier, row.day
         cards = _cards(vendor, model, tier, day)
         if not cards:
             unknown.append(f"{vendor}/{model}")

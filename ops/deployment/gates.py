@@ -59,11 +59,10 @@ class StageCounts:
 def success_rate_gate(stages: Sequence[StageCounts], plan: Plan, recent_failures: Share = NO_REQUESTS) -> GateResult:
     """Judge the canary's success rate against the control's, over all stages so far; the last one is the current.
 
-    FAIL when most of `recent_failures` (the canary's failures among its requests of the last few minutes) are failures
-    for certain: at any number of requests from 10. NO_DATA below the plan's `min_requests`. PASS when the lower bound
-    of canary minus control is above -`max_drop`: a smaller loss is what the plan accepts, even when it is certain.
-    FAIL when the upper bound is below zero: the canary is worse, and may be by more than accepted. Otherwise
-    INCONCLUSIVE.
+    FAIL when surely more than half of the canary's last requests failed (`recent_failures`, of the last few minutes),
+    from 10 requests on. NO_DATA below the plan's `min_requests`. PASS when the lower bound of canary minus control is
+    above -`max_drop`: a smaller loss is what the plan accepts, even when it is certain. FAIL when the upper bound is
+    below zero: the canary is worse, and may be by more than is accepted. Otherwise INCONCLUSIVE.
     """
     bounds = share_difference([(stage.control, stage.canary) for stage in stages], plan.alpha)
     verdict, reason = _judge(bounds, stages, plan, recent_failures)

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from ops.errors import InvalidValue
 
-Json: TypeAlias = "str | int | float | bool | None | Sequence[Json] | Mapping[str, Json]"
+Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 
 
 class Tier(StrEnum):

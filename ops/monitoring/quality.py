@@ -60,16 +60,16 @@ def _between(column: str, least: int, most: int, severity: Tier = Tier.WARNING) 
 
 
 def _one_of(column: str, accepted: tuple[str, ...], severity: Tier = Tier.CRITICAL) -> Check:
-    return Check(f"{column} is a name we know", column, Kind.ACCEPTED, {"value_set": accepted}, severity)
+    return Check(f"{column} is a name we know", column, Kind.ACCEPTED, {"value_set": list(accepted)}, severity)
 
 
 EVENT_CHECKS: tuple[Check, ...] = (
     Check("there are rows", None, Kind.ROWS, {"min_value": 1}),
     *(_complete(column) for column in ("event_id", "occurred_at", "vendor", "model", "operation", "status")),
-    Check("an event is stored once", None, Kind.UNIQUE, {"column_list": ("event_id", "occurred_at")}),
-    _one_of("status", tuple(Status)),
+    Check("an event is stored once", None, Kind.UNIQUE, {"column_list": ["event_id", "occurred_at"]}),
+    _one_of("status", tuple(status.value for status in Status)),
     _one_of("operation", OPERATIONS, Tier.WARNING),
-    _one_of("error_type", tuple(ErrorType), Tier.WARNING),
+    _one_of("error_type", tuple(error.value for error in ErrorType), Tier.WARNING),
     *(_between(column, 0, MAX_TOKENS) for column in ("input_tokens", "cached_tokens", "output_tokens")),
     *(_between(column, 0, DAY_MS) for column in ("latency_ms", "ttft_ms")),
     _between("cost_usd", 0, 1000, Tier.CRITICAL),

@@ -21,8 +21,9 @@ PAYLOAD_LIMIT = 8_000  # Slack gives up at about 13,200 characters of JSON
 MAX_FIELDS = 10
 
 # Slack's own limits are 4000 (text), 150 (header), 3000 (section), 2000 (field); these keep the payload in its budget.
-_TEXT, _HEADER, _LINE, _LABEL, _FIELD, _SAMPLE = 600, 150, 600, 40, 400, 2_400
-_SHRINKS = 6
+_HEADER, _LINE, _LABEL, _FIELD, _SAMPLE = 150, 120, 40, 300, 2_400
+# How often to halve first the sample, then the number of facts: JSON may write a character as twelve.
+_CUTS = tuple((facts, sample) for facts in range(5) for sample in range(6))
 _PLACED = ("blast_radius", "cause")
 # NUL and other controls, C1, directional marks and overrides, lone surrogates.
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -43,14 +44,14 @@ class SlackMessage:
 
 
 def render(alert: Alert, now: datetime) -> SlackMessage:
-    """Write an alert, every piece cut as short as the payload's budget asks for."""
-    drafts = (_draft(alert, now, shrink) for shrink in range(_SHRINKS))
+    """Write an alert; sample and facts are cut as short as the payload's budget asks for."""
+    drafts = (_draft(alert, now, facts, sample) for facts, sample in _CUTS)
     return next(draft for draft in drafts if len(json.dumps(draft.payload())) <= PAYLOAD_LIMIT)
 
 
 def render_info(title: str, detail: str) -> SlackMessage:
     """Write one context line: a rollout was promoted, a setting changed."""
-    line = _fit(f"{_one_line(title)}: {_one_line(detail)}", _TEXT)
+    line = _fit(f"{_one_line(title)}: {_one_line(detail)}", _FIELD)
     context = {"type": "context", "elements": [_mrkdwn(line)]}
     return SlackMessage(f"{Tier.INFO.upper()} · {line}", [context], [])
 
@@ -61,17 +62,17 @@ def as_text(message: SlackMessage) -> str:
     return _unescape("\n  ".join([message.text, *details]))
 
 
-def _draft(alert: Alert, now: datetime, shrink: int) -> SlackMessage:
-    """Shape the message with every limit halved `shrink` times."""
+def _draft(alert: Alert, now: datetime, facts_cut: int, sample_cut: int) -> SlackMessage:
     summary = alert.summary
-    headline = _one_line(f"{summary.what} {summary.value} (limit {summary.limit}) · {alert.key}")
     resolved = alert.state is State.RESOLVED
-    word = alert.state if resolved else alert.tier
-    header = {"type": "header", "text": {"type": "plain_text", "text": _fit(headline, _HEADER >> shrink)}}
-    since = {"type": "section", "text": _mrkdwn(_fit(_since(alert, now), _LINE >> shrink))}
-    details = [since, *_facts(alert, shrink), *_sample(alert, shrink)]
+    word = (alert.state if resolved else alert.tier).upper()  # colour alone does not reach everybody
+    headline = f"{word} · {summary.what} {summary.value} (limit {summary.limit}) · {alert.key}"
+    headline = _fit(_one_line(headline), _HEADER)
+    header = {"type": "header", "text": {"type": "plain_text", "text": headline}}
+    since = {"type": "section", "text": _mrkdwn(_fit(_since(alert, now), _LINE))}
+    details = [since, *_facts(alert, MAX_FIELDS >> facts_cut), *_sample(alert, _SAMPLE >> sample_cut)]
     bar = {"color": RESOLVED_COLOUR if resolved else alert.tier.colour, "blocks": details}
-    return SlackMessage(_fit(f"{word.upper()} · {headline}", _TEXT >> shrink), [header], [bar])
+    return SlackMessage(headline, [header], [bar])
 
 
 def _since(alert: Alert, now: datetime) -> str:
@@ -94,16 +95,16 @@ def _duration(length: timedelta) -> str:
     return f"{minutes // (24 * 60)} d {minutes // 60 % 24} h"
 
 
-def _facts(alert: Alert, shrink: int) -> list[Block]:
+def _facts(alert: Alert, count: int) -> list[Block]:
     first = [name for name in _PLACED if name in alert.evidence]
     rest = [name for name in alert.evidence if name not in (*_PLACED, "sample")]
-    fields = [_field(name, alert.evidence[name], shrink) for name in [*first, *rest][:MAX_FIELDS]]
+    fields = [_field(name, alert.evidence[name]) for name in [*first, *rest][:count]]
     return [{"type": "section", "fields": fields}] if fields else []
 
 
-def _field(name: str, value: Json, shrink: int) -> Block:
-    label = _fit(_one_line(name.replace("_", " ")).capitalize(), _LABEL >> shrink)
-    return _mrkdwn(f"*{label}*\n{_fit(_one_line(_readable(value)), _FIELD >> shrink)}")
+def _field(name: str, value: Json) -> Block:
+    label = _fit(_one_line(name.replace("_", " ")).capitalize(), _LABEL)
+    return _mrkdwn(f"*{label}*\n{_fit(_one_line(_readable(value)), _FIELD)}")
 
 
 def _readable(value: Json) -> str:
@@ -118,8 +119,8 @@ def _readable(value: Json) -> str:
     return f"{value:,.4g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
 
-def _sample(alert: Alert, shrink: int) -> list[Block]:
-    sample = _fit(_readable(alert.evidence.get("sample", "")), _SAMPLE >> shrink)
+def _sample(alert: Alert, limit: int) -> list[Block]:
+    sample = _fit(_readable(alert.evidence.get("sample", "")), limit)
     if not sample.strip():
         return []
     text = {"type": "text", "text": sample}
@@ -152,5 +153,6 @@ def _lines(block: Block) -> list[str]:
         sample: str = block["elements"][0]["elements"][0]["text"]
         return [f"| {line}" for line in sample.splitlines()]
     if "fields" in block:
-        return [": ".join(part.strip("*") for part in field["text"].split("\n", 1)) for field in block["fields"]]
+        pairs = (field["text"].split("\n", 1) for field in block["fields"])
+        return [f"{label.strip('*')}: {value}" for label, value in pairs]
     return [block["text"]["text"]]

@@ -1,7 +1,8 @@
 """How many replicas to run: a raw recommendation for KEDA or an HPA, which do the stabilising.
 
-Before it: `tasks` measure queue, in-flight requests and time to first token. After it: the recommendation is stored; an
-unknown one as NULL, so that the scaler's fallback acts. CPU and memory say nothing about a service that waits for a vendor.
+Before it: `tasks` measure queue, in-flight requests and time to first token. After it: the recommendation is stored;
+an unknown one as NULL, so that the scaler's fallback acts. CPU and memory say nothing about a service that waits for
+its vendor.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from math import ceil
+from math import ceil, isfinite
 
 from ops.errors import InvalidValue
 from ops.proportions import Share
@@ -51,6 +52,8 @@ class Signal:
     def __post_init__(self) -> None:
         if self.target <= 0:
             raise InvalidValue(f"target of {self.name}", self.target, "above 0")
+        if self.value is not None and not (isfinite(self.value) and self.value >= 0):
+            raise InvalidValue(f"value of {self.name}", self.value, "finite and at least 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +112,16 @@ def recommend(signals: Iterable[Signal], service_capacity: ServiceCapacity) -> R
         count, reason = ready, Reason.SIGNAL_MISSING
     else:
         reason = Reason.SCALE_UP if count > ready else Reason.SCALE_DOWN if count < ready else Reason.STEADY
-    return _limit(Recommendation(count, reason, name), count, service_capacity)
+    return _limit(count, reason, name, service_capacity)
 
 
 def _is_refused(refused: Share | None) -> bool:
     return refused is not None and refused.lower() > VENDOR_LIMIT
 
 
-def _limit(recommendation: Recommendation, count: int, capacity: ServiceCapacity) -> Recommendation:
+def _limit(count: int, reason: Reason, signal: str, capacity: ServiceCapacity) -> Recommendation:
     if count > capacity.maximum:
-        return Recommendation(capacity.maximum, Reason.AT_MAXIMUM, recommendation.limiting_signal)
+        return Recommendation(capacity.maximum, Reason.AT_MAXIMUM, signal)
     if count < capacity.minimum:
-        return Recommendation(capacity.minimum, Reason.AT_MINIMUM, recommendation.limiting_signal)
-    return recommendation
+        return Recommendation(capacity.minimum, Reason.AT_MINIMUM, signal)
+    return Recommendation(count, reason, signal)

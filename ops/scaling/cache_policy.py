@@ -66,8 +66,11 @@ def is_cacheable(params: Mapping[str, object], *, opt_in: bool = False) -> bool:
 
 
 def is_storable(finish_reason: str | None, *, failed: bool = False) -> bool:
-    """Say whether this answer may be stored: whole and without error; None is an operation that has no finish reason."""
-    return not failed and (finish_reason is None or finish_reason.lower() in _COMPLETE)
+    """Say whether a generated answer may be stored: whole and without error.
+
+    An unknown finish reason is not whole: a stream that broke off has none. Embeddings have none to ask about.
+    """
+    return not failed and finish_reason is not None and finish_reason.lower() in _COMPLETE
 
 
 def ttl_with_jitter(ttl: timedelta, key: str) -> timedelta:

@@ -1,7 +1,7 @@
 """What to put into a cache before it is asked for: after a restart, after a deployment, and to keep hot entries alive.
 
-Before it: `tasks/stores` counts how often each text was asked. After it: `tasks/warm_cache.py` computes the entries through
-the vendor, within its own rate class, and reports their hit rate.
+Before it: `tasks/stores` counts how often each text was asked. After it: `tasks/warm_cache.py` computes the entries
+through the vendor, within its own rate class, and reports their hit rate.
 """
 
 from __future__ import annotations
@@ -88,20 +88,18 @@ def plan_warming(
     (1 - e^-hits) x cost, less than one call); at the batch price it saves money above ln 2 = 0.69 hits.
     One entry too dear for what is left does not stop a cheaper one behind it.
     """
-    left, entries, skipped = budget_usd, [], Counter[Skipped]()
+    entries: list[Candidate] = []
+    skipped: Counter[Skipped] = Counter()
+    left = budget_usd
     for candidate in sorted(candidates, key=lambda each: (-each.score, each.key)):
         hits = expected_hits(candidate.score, half_life, ttl)
         reason = _unfit(candidate, already_cached, min_seen, hits, now - candidate.last_seen > ttl)
-        cost = candidate.cost_usd
-        if reason or cost is None:
-            skipped[reason or Skipped.UNPRICED] += 1
-        elif len(entries) >= max_entries:
-            skipped[Skipped.OVER_ENTRIES] += 1
-        elif cost > left:
-            skipped[Skipped.OVER_BUDGET] += 1
+        reason = reason or _no_room(candidate, left, max_entries - len(entries))
+        if reason:
+            skipped[reason] += 1
         else:
             entries.append(candidate)
-            left -= cost
+            left -= candidate.cost_usd or Decimal(0)
     return WarmPlan(tuple(entries), dict(skipped), budget_usd - left)
 
 
@@ -112,6 +110,13 @@ def _unfit(
         (candidate.key in already_cached, Skipped.CACHED),
         (candidate.seen < min_seen, Skipped.RARE),
         (stale, Skipped.STALE),
+        (candidate.cost_usd is None, Skipped.UNPRICED),
         (hits <= 1, Skipped.NO_NET_SAVING),
     )
     return next((reason for applies, reason in reasons if applies), None)
+
+
+def _no_room(candidate: Candidate, left_usd: Decimal, left_entries: int) -> Skipped | None:
+    if left_entries <= 0:
+        return Skipped.OVER_ENTRIES
+    return Skipped.OVER_BUDGET if (candidate.cost_usd or 0) > left_usd else None

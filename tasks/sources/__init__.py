@@ -6,15 +6,18 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ops.errors import UnknownName
+from ops.scores import Score
 from ops.usage import UsageEvent
 from tasks.settings import Source
-from tasks.sources import litellm, mapped
+from tasks.sources import litellm, mapped, scores
+
+Record = UsageEvent | Score
 
 
 class Parser(Protocol):
-    """Turn one line into an event; raises InvalidValue for a line that is not one."""
+    """Turn one line into a record; raises InvalidValue for a line that is not one."""
 
-    def __call__(self, line: bytes, position: int, fingerprint: str) -> UsageEvent:
+    def __call__(self, line: bytes, position: int, fingerprint: str) -> Record:
         """`position` is the line's number from 1, `fingerprint` the file's identity."""
         ...
 
@@ -23,6 +26,7 @@ KINDS: dict[str, Callable[[Source, bytes], Parser]] = {
     "litellm": litellm.parser,
     "jsonl": mapped.jsonl_parser,
     "csv": mapped.csv_parser,
+    "scores": scores.parser,
 }
 
 

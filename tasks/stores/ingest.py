@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from ops.scores import Score
 from tasks.stores.tables import ingest_files, scores, usage_rejects, watermarks
 
 RAW_LIMIT = 2000
@@ -48,12 +50,13 @@ def add_rejects(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> No
         connection.execute(insert(usage_rejects).on_conflict_do_nothing(), list(rows))
 
 
-def add_scores(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> int:
+def add_scores(connection: sa.Connection, tenant: str, marks: Sequence[Score]) -> int:
     """Insert scores that are not there yet, and return how many were new."""
-    if not rows:
+    if not marks:
         return 0
+    rows = [{"tenant_id": tenant, **msgspec.structs.asdict(mark)} for mark in marks]
     statement = insert(scores).on_conflict_do_nothing().returning(scores.c.score_id)
-    return len(connection.execute(statement, list(rows)).all())
+    return len(connection.execute(statement, rows).all())
 
 
 def watermark(connection: sa.Connection, tenant: str, step: str) -> datetime | None:

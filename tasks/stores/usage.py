@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,6 +15,7 @@ from psycopg import sql
 
 from ops.usage import UsageEvent
 from tasks.stores import tables
+from tasks.stores.sql import statement
 
 _COLUMNS: dict[str, str] = {
     "tenant_id": "text", "source": "text", "event_id": "text", "occurred_at": "timestamptz", "vendor": "text",
@@ -55,7 +54,7 @@ def stage(connection: sa.Connection, tenant: str, source: str, events: Iterable[
 
 def insert_staged(connection: sa.Connection) -> int:
     """Insert the staged events that are not there yet, and return how many were new."""
-    return int(connection.execute(sa.text(_statement("insert_usage"))).scalar_one())
+    return int(connection.execute(statement("insert_usage")).scalar_one())
 
 
 def ensure_partitions(connection: sa.Connection, days: Iterable[date]) -> None:
@@ -81,17 +80,17 @@ def _make_partition(connection: sa.Connection, name: str, day: date) -> None:
         return
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     end = start + timedelta(days=1)
-    for statement in (
+    for command in (
         f"CREATE TABLE {table} (LIKE watchkeeper.usage_events INCLUDING ALL)",
         f"ALTER TABLE {table} ADD CHECK (occurred_at >= '{start}' AND occurred_at < '{end}')",
         f"ALTER TABLE watchkeeper.usage_events ATTACH PARTITION {table} FOR VALUES FROM ('{start}') TO ('{end}')",
     ):
-        connection.execute(sa.text(statement))
+        connection.execute(sa.text(command))
 
 
 def staged_models(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
     """Return the distinct (vendor, model, tier, day) of the staged events that no rate card covers yet."""
-    return connection.execute(sa.text(_statement("staged_models"))).all()
+    return connection.execute(statement("staged_models")).all()
 
 
 def add_rate_cards(connection: sa.Connection, cards: Sequence[dict[str, Any]]) -> None:
@@ -100,9 +99,3 @@ def add_rate_cards(connection: sa.Connection, cards: Sequence[dict[str, Any]]) -
         from sqlalchemy.dialects.postgresql import insert
 
         connection.execute(insert(tables.rate_cards).on_conflict_do_nothing(), list(cards))
-
-
-@cache
-def _statement(name: str) -> str:
-    text = (Path(__file__).parent / "sql" / f"{name}.sql").read_text(encoding="utf-8")
-    return text.replace("::", "\\:\\:")

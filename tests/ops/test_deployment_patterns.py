@@ -43,7 +43,8 @@ def test_deployment_patterns_shows_a_rollout_as_an_aligned_table(capsys):
     ],
 )
 def test_deployment_patterns_moves(canary_success, moves):
-    decisions = [decision for *_, decision in deployment_patterns.run_rollout(canary_success, random.Random(1))]
+    looks = deployment_patterns.run_rollout(canary_success, random.Random(1))  # noqa: S311  (a simulation)
+    decisions = [decision for *_, decision in looks]
     assert [decision.action for decision in decisions if decision.action is not Action.HOLD] == moves
 
 

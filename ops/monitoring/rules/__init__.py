@@ -1,23 +1,19 @@
 """The alert rules: each turns a sample of measured values into a Condition, and knows nothing of alert state.
 
 Before it: `tasks/evaluate_alerts.py` measures the samples. After it: `ops.monitoring.alerts.step`.
-To add a rule: one file with a sample and a function, and one line in RULES.
+To add a rule: one file with a sample and `evaluate`, and one line in RULES.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from ops.errors import UnknownName
 from ops.monitoring.alerts import Condition, Policy
-from ops.monitoring.rules.availability import availability
-from ops.monitoring.rules.cache import cache
-from ops.monitoring.rules.latency import latency
-from ops.monitoring.rules.quality import quality
-from ops.monitoring.rules.spend import spend
+from ops.monitoring.rules import availability, cache, latency, quality, spend
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +21,7 @@ class Rule:
     """A rule's function and how long its breaches must last."""
 
     evaluate: Callable[[Any], Condition]  # each takes its own sample
-    policy: Policy = Policy()
+    policy: Policy = field(default_factory=Policy)
 
     def __call__(self, sample: object) -> Condition:
         """Evaluate a sample of the rule's own kind."""
@@ -33,11 +29,12 @@ class Rule:
 
 
 RULES: Mapping[str, Rule] = {
-    "availability": Rule(availability),
-    "cache": Rule(cache, Policy(hold=timedelta(minutes=30))),
-    "latency": Rule(latency),
-    "quality": Rule(quality),
-    "spend": Rule(spend, Policy(hold=timedelta(hours=1))),
+    "availability": Rule(availability.evaluate),
+    "cache": Rule(cache.evaluate, Policy(hold=timedelta(minutes=30))),
+    "latency": Rule(latency.evaluate),
+    "quality": Rule(quality.evaluate),
+    # Two consecutive hours, whatever the scheduler's jitter.
+    "spend": Rule(spend.evaluate, Policy(hold=timedelta(minutes=50))),
 }
 
 

@@ -13,8 +13,8 @@ from ops.monitoring.baselines import sufficient_n
 from ops.proportions import Share
 
 ERROR_LIMIT = 0.05
-AVAILABILITY_LIMIT = 0.995
-BUDGET = 1 - AVAILABILITY_LIMIT  # the share of requests that may fail
+BUDGET = 0.005  # the share of requests that may fail
+AVAILABILITY_LIMIT = 1 - BUDGET
 CLEAR = 0.8 * BUDGET  # hysteresis: clears below 0.4 % failures
 MIN_REQUESTS = sufficient_n(ERROR_LIMIT)
 _MONTH_H = 30 * 24
@@ -30,7 +30,7 @@ class TrafficSample:
     six_hours: Share
 
 
-def availability(sample: TrafficSample) -> Condition:
+def evaluate(sample: TrafficSample) -> Condition:
     """Breach when failures exceed a limit in the shortest window with enough requests and in the next longer one."""
     windows = _sufficient(sample)
     if not windows:
@@ -77,6 +77,7 @@ def _burn(rate: float) -> str:
 
 
 def _insufficient(sample: TrafficSample) -> Condition:
+    seen = f"unknown: {sample.six_hours.n:,} requests in 6 h, {MIN_REQUESTS} needed"
     return Condition(
         rule="availability",
         key=sample.key,
@@ -85,5 +86,5 @@ def _insufficient(sample: TrafficSample) -> Condition:
         value=sample.six_hours.rate,
         limit=BUDGET,
         unit="share",
-        summary=Summary("Availability", f"unknown: {sample.six_hours.n:,} requests in 6 h", f"{MIN_REQUESTS} needed"),
+        summary=Summary("Availability", seen, percent(AVAILABILITY_LIMIT)),
     )

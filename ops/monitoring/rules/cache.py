@@ -23,7 +23,7 @@ class CacheSample:
     since_deployment: timedelta | None = None
 
 
-def cache(sample: CacheSample) -> Condition:
+def evaluate(sample: CacheSample) -> Condition:
     """Breach when the hit rate is proven to be below 70 %."""
     if sample.since_deployment is not None and sample.since_deployment < GRACE:
         return _insufficient(sample, "unknown: cold after a deployment")

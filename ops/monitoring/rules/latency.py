@@ -26,7 +26,7 @@ class LatencySample:
     baseline_ms: float | None  # None: the baseline is immature
 
 
-def latency(sample: LatencySample) -> Condition:
+def evaluate(sample: LatencySample) -> Condition:
     """Breach when more than 5 % of requests are proven slower than twice the baseline P95."""
     if sample.baseline_ms is None:
         return _insufficient(sample, f"unknown: {Maturity.IMMATURE}")

@@ -28,7 +28,7 @@ class QualitySample:
     pinned_daily: Pinned | None = None  # of daily means; None: no search for a slide
 
 
-def quality(sample: QualitySample) -> Condition:
+def evaluate(sample: QualitySample) -> Condition:
     """Breach when the upper 95 % bound of the mean is below 0.9 of the pinned mean, or the CUSUM sounds its alarm."""
     if sample.mean is None or sample.pinned is None:
         return _insufficient(sample, "unknown: no scores" if sample.mean is None else "unknown: no pinned baseline")
@@ -37,27 +37,27 @@ def quality(sample: QualitySample) -> Condition:
     needed = _needed(sample.pinned)
     if sample.n < needed and not sliding:
         return _insufficient(sample, f"unknown: {sample.n:,} scores, {needed:,} needed")
-    limit = (1 - DROP) * sample.pinned.mean
-    upper = sample.mean + Z95 * sample.pinned.sigma / sqrt(sample.n)
-    dropped = sample.n >= needed and upper < limit
+    dropped = sample.n >= needed and _upper(sample.mean, sample.n, sample.pinned) < 1 - DROP
     breach = dropped or sliding
     change = sample.mean / sample.pinned.mean - 1
+    what = "Quality sliding" if sliding and not dropped else "Quality"
     return Condition(
         rule="quality",
         key=sample.key,
         status=Status.BREACH if breach else Status.OK,
         tier=Tier.WARNING if breach else None,
         value=sample.mean,
-        limit=limit,
+        limit=(1 - DROP) * sample.pinned.mean,
         unit="score",
-        summary=Summary(
-            "Quality sliding" if sliding and not dropped else "Quality",
-            f"{sample.mean:.3f}, {100 * change:+.1f} % vs pinned",
-            f"-{percent(DROP)}",
-        ),
+        summary=Summary(what, f"{sample.mean:.3f}, {100 * change:+.1f} % vs pinned", f"-{percent(DROP)}"),
         evidence=_evidence(sample, sample.pinned, slide),
         near_limit=not breach and -change > CLEAR_DROP,
     )
+
+
+def _upper(mean: float, n: int, pinned: Pinned) -> float:
+    """Bound a mean of n scores from above at 95 %, in pinned means."""
+    return (mean + Z95 * pinned.sigma / sqrt(n)) / pinned.mean
 
 
 def _needed(pinned: Pinned) -> int:

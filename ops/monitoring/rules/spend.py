@@ -58,7 +58,7 @@ class SpendSample:
             raise InvalidValue("spend.floor_usd", self.floor_usd, "above 0")
 
 
-def spend(sample: SpendSample) -> Condition:
+def evaluate(sample: SpendSample) -> Condition:
     """Breach when (C + f) / (m + f) > 1.5 (critical 2) and C - m > max(4 * 1.4826 MAD, 0.2 m, f).
 
     C is the three-hour cost, m and MAD the seasonal median and deviation, f the floor; all in USD.

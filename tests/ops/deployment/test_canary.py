@@ -115,13 +115,13 @@ def test_apply_of_a_hold_changes_nothing():
 def test_apply_refuses_a_decision_made_for_another_version():
     decision = decide(ROLLOUT, gate(Verdict.PASS), LATER)
     moved_on = apply(ROLLOUT, decision, LATER)
-    with pytest.raises(InvalidValue, match="decision.rollout_version: 0 is not the rollout's 1"):
+    with pytest.raises(InvalidValue, match=r"decision\.rollout_version: 0 is not the rollout's 1"):
         apply(moved_on, decision, LATER)
 
 
 def test_apply_refuses_to_move_a_rollout_that_is_not_running():
     decision = decide(ROLLOUT, gate(Verdict.PASS), LATER)
-    with pytest.raises(InvalidValue, match="rollout.state: 'paused' is not running, so it cannot advance"):
+    with pytest.raises(InvalidValue, match=r"rollout\.state: 'paused' is not running, so it cannot advance"):
         apply(replace(ROLLOUT, state=RolloutState.PAUSED), decision, LATER)
 
 
@@ -164,7 +164,7 @@ def test_change_state(before, after, percent):
     ],
 )
 def test_change_state_refuses_to(before, after):
-    with pytest.raises(InvalidValue, match="rollout.state"):
+    with pytest.raises(InvalidValue, match=r"rollout\.state"):
         change_state(replace(ROLLOUT, state=before), after, LATER)
 
 

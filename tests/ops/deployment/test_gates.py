@@ -35,7 +35,7 @@ def looks(
     seed: int, control_rate: float, canary_rate: float, per_look: tuple[int, int] = (200, 200), count: int = 50
 ) -> Iterator[StageCounts]:
     """Yield what a rollout has counted so far, look after look, in one stage."""
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311  (a simulation)
     so_far = stage((0, 0), (0, 0))
     for _ in range(count):
         control, canary = (
@@ -123,21 +123,21 @@ def test_success_rate_gate_on_an_error_burst_below_the_minimum(failures, verdict
             [stage((970, 1000), (970, 1000))],
             Share(0, 0),
             "success 970/1000 (97.00%) of canary, 970/1000 (97.00%) of control: difference +0.00 points, "
-            "95% sure that it is above -2.18; -5.00 is accepted",
+            "95% sure that it is above -2.26; -5.00 is accepted",
             id="pass",
         ),
         pytest.param(
             [stage((970, 1000), (900, 1000))],
             Share(0, 0),
             "success 900/1000 (90.00%) of canary, 970/1000 (97.00%) of control: difference -7.00 points, "
-            "95% sure that it is below -3.89, a loss",
+            "95% sure that it is below -3.86, a loss",
             id="fail",
         ),
         pytest.param(
             [stage((97, 100), (95, 100))],
             Share(0, 0),
             "success 95/100 (95.00%) of canary, 97/100 (97.00%) of control: difference -2.00 points, "
-            "between -12.57 and +8.57: -5.00 is not ruled out, nor is no loss",
+            "between -13.72 and +9.72: -5.00 is not ruled out, nor is no loss",
             id="inconclusive",
         ),
     ],
@@ -160,17 +160,18 @@ def test_success_rate_gate_neither_promotes_nor_rolls_back_below_the_minimum(sta
 
 
 @pytest.mark.parametrize(
-    ("rate", "per_look"),
+    ("rate", "per_look", "runs"),
     [
-        pytest.param(0.9, (200, 200), id="one failure in ten, half the traffic"),
-        pytest.param(0.9, (90, 10), id="one failure in ten, a tenth of the traffic"),
-        pytest.param(0.9, (10, 90), id="one failure in ten, nine tenths of the traffic"),
-        pytest.param(0.995, (100, 100), id="one failure in two hundred"),
+        pytest.param(0.9, (200, 200), 300, id="one failure in ten, half the traffic"),
+        pytest.param(0.9, (90, 10), 300, id="one failure in ten, a tenth of the traffic"),
+        # the hardest case, at 2.7 % over 4,000 runs: 300 runs would be too few to tell that from 5 %
+        pytest.param(0.9, (10, 90), 1000, id="one failure in ten, nine tenths of the traffic"),
+        pytest.param(0.995, (100, 100), 300, id="one failure in two hundred"),
     ],
 )
-def test_success_rate_gate_rolls_back_few_equal_canaries_in_fifty_looks(rate, per_look):
-    rollbacks = sum(any(map(fails, looks(seed, rate, rate, per_look))) for seed in range(300))
-    assert rollbacks <= 0.05 * 300
+def test_success_rate_gate_rolls_back_few_equal_canaries_in_fifty_looks(rate, per_look, runs):
+    rollbacks = sum(any(map(fails, looks(seed, rate, rate, per_look))) for seed in range(runs))
+    assert rollbacks <= 0.05 * runs
 
 
 def test_success_rate_gate_streams_would_fool_a_z_test():

@@ -1,0 +1,27 @@
+"""Send what the outbox holds, by hand; `keep-watch` does it every minute. Reads and writes the outbox."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from prefect import flow
+
+from flows.watch import Watch, watch
+from tasks.channels import open_channels
+from tasks.dispatch_outbox import DispatchReport, dispatch_outbox
+from tasks.notify import usable_channels
+from tasks.resources import slack_client
+
+
+@flow(name="dispatch-alerts", validate_parameters=False)
+def dispatch_alerts(as_of: datetime | None = None) -> DispatchReport:
+    """Send the messages that are due."""
+    with watch(as_of) as w:
+        return dispatch(w)
+
+
+def dispatch(w: Watch) -> DispatchReport:
+    """Open the channels and send."""
+    slack = slack_client(w.settings) if w.settings.slack_ready else None
+    channels = open_channels(usable_channels(w.settings), slack)
+    return dispatch_outbox(w.engine, w.settings.tenant, channels, w.clock)

@@ -1,0 +1,21 @@
+"""Project the month's cost once an hour. Reads usage_hourly; writes cost_projections; shows the plot as an artifact."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+
+from flows.watch import watch
+from tasks import project_costs as tasks
+
+
+@flow(name="project-costs", validate_parameters=False)
+def project_costs(as_of: datetime | None = None) -> tasks.ProjectedCosts:
+    """Project what the month will cost, and how sure that is."""
+    with watch(as_of) as w:
+        projected = tasks.project_costs(w.engine, w.settings, w.now)
+        markdown = tasks.report_markdown(projected, w.now)
+    create_markdown_artifact(key="cost-projection", markdown=markdown, description="Spend and projection")
+    return projected

@@ -1,0 +1,146 @@
+"""Prefect's own server: a database of its own beside ours, telemetry off, on loopback.
+
+`watchkeeper up` runs it for good; `watchkeeper run` and the demo use one that answers already, else one for themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import sqlalchemy as sa
+
+from ops.errors import Unavailable
+from tasks.embedded_postgres import Cluster
+from tasks.resources import administration, create_database, database_url, quoted
+from tasks.settings import Settings
+
+DATABASE = "prefect"
+START_TIMEOUT_S = 120
+HOST = "127.0.0.1"
+
+
+def api_url(port: int) -> str:
+    """Return the address of the API on a port of this machine."""
+    return f"http://{HOST}:{port}/api"
+
+
+def answers(url: str) -> bool:
+    """Whether a Prefect server is there."""
+    with suppress(httpx.HTTPError):
+        return httpx.get(f"{url}/health", timeout=2).status_code == httpx.codes.OK
+    return False
+
+
+def environment(settings: Settings, *, log_level: str = "WARNING") -> dict[str, str]:
+    """Return what a Prefect process needs to run lean and silent; the user's own PREFECT_* settings win."""
+    ours = {
+        "PREFECT_HOME": str(settings.home / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_LOGGING_LEVEL": log_level,
+        "PREFECT_CLI_PROMPT": "false",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+    }
+    return {name: value for name, value in ours.items() if name not in os.environ}
+
+
+def server_database(settings: Settings) -> str:
+    """Make Prefect's database unless it is there, and return its URL for Prefect.
+
+    Raises:
+        Unavailable: the configured Postgres lets us make no database.
+    """
+    given = os.environ.get("PREFECT_SERVER_DATABASE_CONNECTION_URL")
+    if given:
+        return given
+    if settings.database_url is None:
+        create_database(Cluster(settings.home), DATABASE)
+    else:
+        _create_beside(settings)
+    url = sa.make_url(database_url(settings, DATABASE)).set(drivername="postgresql+asyncpg")
+    return url.render_as_string(hide_password=False)
+
+
+def _create_beside(settings: Settings) -> None:
+    with administration(database_url(settings)) as connection:
+        known = sa.text("SELECT 1 FROM pg_database WHERE datname = :name")
+        if connection.execute(known, {"name": DATABASE}).scalar():
+            return
+        try:
+            connection.execute(sa.text(f"CREATE DATABASE {quoted(connection, DATABASE)}"))
+        except sa.exc.DBAPIError as error:
+            hint = "create it, or set PREFECT_API_URL or PREFECT_SERVER_DATABASE_CONNECTION_URL"
+            raise Unavailable(f"database {DATABASE}", f"{str(error.orig).splitlines()[0]}; {hint}") from None
+
+
+@contextmanager
+def server(settings: Settings, port: int, *, services: bool = True) -> Iterator[str]:
+    """Run a server inside the block and yield its API's address; the embedded Postgres must be running.
+
+    Raises:
+        Unavailable: the port is taken, or the server does not answer in time; the text quotes its log.
+    """
+    if not _is_free(port):
+        raise Unavailable(f"port {port}", "another process listens there; set WATCHKEEPER_PREFECT_PORT")
+    url = api_url(port)
+    log = settings.home / "prefect-server.log"
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
+    given = environment(settings) | {"PREFECT_SERVER_DATABASE_CONNECTION_URL": server_database(settings)}
+    given |= {"PREFECT_API_URL": url, "PREFECT_UI_API_URL": url, "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false"}
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603  our own interpreter, fixed words
+            command if services else [*command, "--no-services"],
+            env=os.environ | given, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        )  # fmt: skip
+        try:
+            _wait(url, process, log)
+            yield url
+        finally:
+            stop(process)
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not answers(url):
+        if process.poll() is not None or time.monotonic() > deadline:
+            lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+            raise Unavailable("Prefect server", f"did not start; its log ends: {' | '.join(lines[-3:])}")
+        time.sleep(0.1)
+
+
+def stop(process: subprocess.Popen[bytes], grace_s: float = 15) -> None:
+    """End a process of ours: politely, then for certain."""
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(grace_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

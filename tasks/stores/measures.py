@@ -1,0 +1,166 @@
+"""Measure what the alert rules judge: each function returns the samples of one rule, from roll-ups where they suffice.
+
+After it: `ops.monitoring.rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+
+import sqlalchemy as sa
+
+from ops.monitoring.baselines import Pinned, Point
+from ops.monitoring.rules.availability import TrafficSample
+from ops.monitoring.rules.cache import CacheSample
+from ops.monitoring.rules.latency import LatencySample
+from ops.monitoring.rules.quality import QualitySample
+from ops.monitoring.rules.spend import Drivers, SpendSample
+from ops.proportions import Share
+from ops.window import floor_day, floor_hour
+from tasks.settings import Alerting
+from tasks.stores.sql import statement
+from tasks.stores.tables import quality_baselines, scores, usage_events
+
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_SPAN = 3  # hours of a spend sample
+
+
+def availability(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[TrafficSample]:  # noqa: ARG001
+    """Sample requests and failures of every service and vendor with traffic in the last 6 hours."""
+    rows = connection.execute(statement("traffic"), {"tenant": tenant, "now": now})
+    return [
+        TrafficSample(row.key, Share(row.failed5m, row.n5m), Share(row.failed1h, row.n1h), Share(row.failed6h, row.n6h))
+        for row in rows
+    ]
+
+
+def latency(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[LatencySample]:  # noqa: ARG001
+    """Sample slow requests of every model in the last hour."""
+    rows = connection.execute(statement("latency"), {"tenant": tenant, "now": now, "today": floor_day(now)})
+    return [LatencySample(row.model, Share(row.slow, row.n), row.p95_ms) for row in rows]
+
+
+def spend(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[SpendSample]:
+    """Sample the last three full hours' cost, in total and per feature, with the history of such sums."""
+    rows = connection.execute(statement("spend_hours"), {"tenant": tenant, "now": now}).all()
+    at = floor_hour(now) - _HOUR
+    by_key = {key: {row.hour: row for row in group} for key, group in groupby(rows, lambda row: row.key)}
+    samples = (_spend_sample(key, hours, at, limits) for key, hours in by_key.items())
+    return [sample for sample in samples if sample is not None]
+
+
+def _spend_sample(key: str, hours: Mapping[datetime, Any], at: datetime, limits: Alerting) -> SpendSample | None:
+    first = min(hours)
+    starts = [first + k * _HOUR for k in range(_SPAN - 1, int((at - first) / _HOUR))]
+    history = tuple(Point(start, _sum(hours, start, "cost_usd")) for start in starts)
+    if not history:
+        return None
+    return SpendSample(
+        key=key,
+        at=at,
+        cost_usd=_sum(hours, at, "cost_usd"),
+        history=history,
+        floor_usd=limits.spend_floor_usd,
+        drivers=_drivers(hours, at),
+    )
+
+
+def _sum(hours: Mapping[datetime, Any], last: datetime, column: str) -> Decimal:
+    """Add up the three hours that end with the hour `last`."""
+    return sum((getattr(hours[h], column) for k in range(_SPAN) if (h := last - k * _HOUR) in hours), Decimal(0))
+
+
+def _drivers(hours: Mapping[datetime, Any], at: datetime) -> Drivers | None:
+    """Compare the factors of cost with the mean of the same hours of the last 7 days."""
+    columns = ("cost_usd", "events", "tokens")
+    cost, events, tokens = (_sum(hours, at, column) for column in columns)
+    past = [[_sum(hours, at - k * _DAY, column) for column in columns] for k in range(1, 8)]
+    usual_cost, usual_events, usual_tokens = (sum(column) / 7 for column in zip(*past, strict=True))
+    if not all((cost, events, tokens, usual_cost, usual_events, usual_tokens)):
+        return None
+    return Drivers(
+        requests=float(events / usual_events),
+        tokens_per_request=float((tokens / events) / (usual_tokens / usual_events)),
+        usd_per_token=float((cost / tokens) / (usual_cost / usual_tokens)),
+    )
+
+
+def cache(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[CacheSample]:  # noqa: ARG001
+    """Sample the hit rate of embedding calls that went through a cache in the last hour."""
+    events = usage_events.c
+    hits, eligible = connection.execute(
+        sa.select(sa.func.count().filter(events.cache_hit), sa.func.count(events.cache_hit)).where(
+            events.tenant_id == tenant,
+            events.operation == "embedding",
+            events.occurred_at >= now - _HOUR,
+            events.occurred_at < now,
+        )
+    ).one()
+    return [CacheSample("embedding", Share(hits, eligible))] if eligible else []
+
+
+def quality(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[QualitySample]:
+    """Sample each metric's scores of the last 24 hours, against its pinned baseline."""
+    return [_quality_sample(connection, tenant, metric, now) for metric in limits.quality_metrics]
+
+
+def _quality_sample(connection: sa.Connection, tenant: str, metric: str, now: datetime) -> QualitySample:
+    pinned_row = connection.execute(
+        sa.select(quality_baselines).where(
+            quality_baselines.c.tenant_id == tenant, quality_baselines.c.metric == metric
+        )
+    ).one_or_none()
+    mean, n = connection.execute(
+        sa.select(sa.func.avg(scores.c.value), sa.func.count()).where(*_scored(tenant, metric, now - _DAY, now))
+    ).one()
+    pinned = Pinned(pinned_row.mean, pinned_row.sigma, pinned_row.n) if pinned_row else None
+    return QualitySample(key=metric, mean=mean, n=n, pinned=pinned)
+
+
+def unpinned(connection: sa.Connection, tenant: str, metrics: Iterable[str]) -> list[str]:
+    """Return the metrics that have no pinned baseline."""
+    pinned = connection.execute(
+        sa.select(quality_baselines.c.metric).where(quality_baselines.c.tenant_id == tenant)
+    ).scalars()
+    return sorted(set(metrics) - set(pinned))
+
+
+def describe_scores(
+    connection: sa.Connection, tenant: str, metric: str, start: datetime, end: datetime
+) -> tuple[float | None, float | None, int]:
+    """Return (mean, standard deviation, n) of a metric's scores in [start, end)."""
+    mean, sigma, n = connection.execute(
+        sa.select(sa.func.avg(scores.c.value), sa.func.stddev_samp(scores.c.value), sa.func.count()).where(
+            *_scored(tenant, metric, start, end)
+        )
+    ).one()
+    return mean, sigma, n
+
+
+def first_score(connection: sa.Connection, tenant: str, metric: str) -> datetime | None:
+    """Return when a metric was scored first."""
+    return connection.execute(
+        sa.select(sa.func.min(scores.c.occurred_at)).where(scores.c.tenant_id == tenant, scores.c.metric == metric)
+    ).scalar()
+
+
+def _scored(tenant: str, metric: str, start: datetime, end: datetime) -> Sequence[sa.ColumnElement[bool]]:
+    return (
+        scores.c.tenant_id == tenant,
+        scores.c.metric == metric,
+        scores.c.occurred_at >= start,
+        scores.c.occurred_at < end,
+    )
+
+
+MEASURES: dict[str, Callable[[sa.Connection, str, datetime, Alerting], Sequence[object]]] = {
+    "availability": availability,
+    "latency": latency,
+    "spend": spend,
+    "cache": cache,
+    "quality": quality,
+}

@@ -1,0 +1,90 @@
+"""Error rate and availability: the bound must cross, in two windows."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops.monitoring.alerts import Status, Summary, Tier
+from ops.monitoring.rules.availability import BUDGET, MIN_REQUESTS, TrafficSample, evaluate
+from ops.proportions import Share
+
+FINE_HOUR, FINE_SIX = Share(10, 12_000), Share(60, 72_000)
+
+
+def sample(five: Share, hour: Share = FINE_HOUR, six: Share = FINE_SIX) -> TrafficSample:
+    return TrafficSample("chat-api", five, hour, six)
+
+
+@pytest.mark.parametrize(
+    ("traffic", "status"),
+    [
+        pytest.param(sample(Share(124, 1000), Share(900, 12_000)), Status.BREACH, id="many errors in both windows"),
+        pytest.param(sample(Share(124, 1000)), Status.OK, id="five bad minutes in a good hour do not page"),
+        pytest.param(sample(Share(0, 1000), Share(900, 12_000)), Status.OK, id="a bad hour that is over does not page"),
+        pytest.param(sample(Share(15, 1000), Share(120, 12_000)), Status.BREACH, id="99 % available is under 99.5 %"),
+        pytest.param(sample(Share(6, 1000), Share(72, 12_000)), Status.OK, id="99.4 % in five minutes proves nothing"),
+        pytest.param(sample(Share(2, 10), Share(12, 120), Share(30, 720)), Status.BREACH, id="few requests"),
+        pytest.param(sample(Share(2, 10), Share(12, 120), Share(12, 9000)), Status.OK, id="one bad hour of six"),
+        pytest.param(sample(Share(1, 1), Share(6, 10), Share(30, 60)), Status.BREACH, id="fewer still: 6 h alone"),
+        pytest.param(sample(Share(0, 0), Share(0, 0), Share(51, 51)), Status.INSUFFICIENT_DATA, id="too few in 6 h"),
+        pytest.param(sample(Share(0, 0), Share(0, 0), Share(0, 0)), Status.INSUFFICIENT_DATA, id="no traffic"),
+    ],
+)
+def test_availability_needs_proof_in_a_short_and_a_long_window(traffic: TrafficSample, status: Status) -> None:
+    condition = evaluate(traffic)
+    assert condition.status is status
+    assert condition.tier is (Tier.CRITICAL if status is Status.BREACH else None)
+
+
+def test_availability_above_five_percent_reads_as_an_error_rate() -> None:
+    condition = evaluate(sample(Share(124, 1000), Share(900, 12_000)))
+    assert condition.summary == Summary("Error rate", "12.4 %", "5 %")
+    assert (condition.value, condition.limit) == (124 / 1000, 0.05)
+    assert condition.evidence == {
+        "blast_radius": "124 of 1,000 requests failed in 5 min",
+        "budget_burn": "24.8x, 30-day budget gone in 29 h",  # .124 / .005 = 24.8; 720 h / 24.8 = 29.03 h
+        "failures_1_h": "900 of 12,000",
+        "failures_6_h": "60 of 72,000",
+    }
+
+
+def test_availability_below_its_limit_reads_as_availability() -> None:
+    condition = evaluate(sample(Share(15, 1000), Share(120, 12_000)))
+    assert condition.summary == Summary("Availability", "98.5 %", "99.5 %")  # 1 - 15/1000
+    assert condition.limit == BUDGET
+
+
+def test_availability_of_a_vendor_is_the_same_rule() -> None:
+    bad = Share(20, 100)
+    assert evaluate(TrafficSample("vendor:anthropic", bad, bad, bad)).key == "vendor:anthropic"
+
+
+def test_availability_without_enough_requests_says_how_many_it_needs() -> None:
+    condition = evaluate(sample(Share(0, 1), Share(0, 2), Share(1, 20)))
+    assert condition.summary == Summary("Availability", "unknown: 20 requests in 6 h, 52 needed", "99.5 %")
+    assert condition.value == 1 / 20
+
+
+@pytest.mark.parametrize(
+    ("failures", "near"),
+    [
+        pytest.param(0, False, id="no failures clear"),
+        pytest.param(4, False, id="0.4 % clears"),
+        pytest.param(5, True, id="0.5 % holds"),
+    ],
+)
+def test_availability_clears_only_well_below_its_limit(failures: int, near: bool) -> None:
+    condition = evaluate(sample(Share(failures, 1000)))
+    assert (condition.status, condition.near_limit) == (Status.OK, near)
+
+
+def test_availability_within_budget_foretells_no_end_of_it() -> None:
+    assert evaluate(sample(Share(2, 1000))).evidence["budget_burn"] == "0.4x"  # .002 / .005
+
+
+@given(st.integers(MIN_REQUESTS, 5000), st.floats(0, 1))
+def test_availability_never_breaches_while_the_point_estimate_keeps_the_limit(n: int, part: float) -> None:
+    share = Share(int(part * BUDGET * n), n)
+    assert evaluate(sample(share, share, share)).status is Status.OK

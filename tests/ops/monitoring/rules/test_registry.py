@@ -1,0 +1,35 @@
+"""The registry of rules."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from ops.errors import UnknownName
+from ops.monitoring.alerts import Policy, Status
+from ops.monitoring.rules import RULES, find
+from ops.monitoring.rules.cache import CacheSample
+from ops.proportions import Share
+
+
+def test_find_returns_a_rule_that_evaluates_its_sample_under_its_own_name() -> None:
+    condition = find("cache")(CacheSample("chat-api", Share(10, 100)))
+    assert (condition.rule, condition.status) == ("cache", Status.BREACH)
+
+
+def test_find_lists_the_known_rules_when_it_does_not_know_one() -> None:
+    with pytest.raises(UnknownName, match="'speed' is not one of availability, cache, latency, quality, spend"):
+        find("speed")
+
+
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [
+        pytest.param("availability", Policy(fire_after=2, clear_after=3), id="availability fires at the second breach"),
+        pytest.param("cache", Policy(hold=timedelta(minutes=30)), id="the cache is given half an hour"),
+        pytest.param("spend", Policy(hold=timedelta(minutes=50)), id="spend takes two consecutive hours"),
+    ],
+)
+def test_rules_hold_their_breaches(name: str, policy: Policy) -> None:
+    assert RULES[name].policy == policy
