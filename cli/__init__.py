@@ -1,0 +1,1 @@
+"""The command `watchkeeper`: thin commands for people, `--json` for machines."""

@@ -9,7 +9,7 @@ from prefect import flow
 from flows.watch import Watch, watch
 from tasks.channels import open_channels
 from tasks.dispatch_outbox import DispatchReport, dispatch_outbox
-from tasks.notify import usable_channels
+from tasks.notify import routes_of
 from tasks.resources import slack_client
 
 
@@ -23,5 +23,5 @@ def dispatch_alerts(as_of: datetime | None = None) -> DispatchReport:
 def dispatch(w: Watch) -> DispatchReport:
     """Open the channels and send."""
     slack = slack_client(w.settings) if w.settings.slack_ready else None
-    channels = open_channels(usable_channels(w.settings), slack)
+    channels = open_channels(routes_of(w.settings), slack)
     return dispatch_outbox(w.engine, w.settings.tenant, channels, w.clock)

@@ -80,16 +80,20 @@ def load_file(
     if head is None:
         return total
     parse = parser_for(source, head.first_line)
+    size = path.stat().st_size
     with target.engine.connect() as connection:
-        offset, lines = (0, 0)
-        if resume:
-            offset, lines = ingest.position(connection, target.tenant, source.name, head.fingerprint)
-    for block in read_blocks(path, skip_bytes=offset, first_line=lines + 1):
+        found = ingest.position(connection, target.tenant, source.name, head.fingerprint)
+    reached = found if resume else ingest.Position()
+    if reached.file_size == size:
+        return total
+    for block in read_blocks(path, skip_bytes=reached.byte_offset, first_line=reached.lines + 1):
         records, rejects = _parse(block, parse, head, source, now)
         done = _write(target, source, path, block, head, records, rejects, now)
         total = replace(total.plus(done), seconds=round(time.monotonic() - started, 3))
         if progress:
             progress(total)
+    with target.engine.begin() as connection:
+        ingest.set_read_to_end(connection, target.tenant, source.name, head.fingerprint, size)
     return total
 
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -19,8 +18,8 @@ import httpx
 import sqlalchemy as sa
 
 from ops.errors import Unavailable
-from tasks.embedded_postgres import Cluster
-from tasks.resources import administration, create_database, database_url, quoted
+from tasks import tethered
+from tasks.resources import create_database, database_url
 from tasks.settings import Settings
 
 DATABASE = "prefect"
@@ -54,32 +53,17 @@ def environment(settings: Settings, *, log_level: str = "WARNING") -> dict[str, 
 
 
 def server_database(settings: Settings) -> str:
-    """Make Prefect's database unless it is there, and return its URL for Prefect.
+    """Make Prefect's database beside ours unless it is there, and return its URL for Prefect.
 
     Raises:
-        Unavailable: the configured Postgres lets us make no database.
+        Unavailable: the configured Postgres lets us make no database; PREFECT_SERVER_DATABASE_CONNECTION_URL names one.
     """
     given = os.environ.get("PREFECT_SERVER_DATABASE_CONNECTION_URL")
     if given:
         return given
-    if settings.database_url is None:
-        create_database(Cluster(settings.home), DATABASE)
-    else:
-        _create_beside(settings)
+    create_database(database_url(settings, "postgres" if settings.database_url is None else None), DATABASE)
     url = sa.make_url(database_url(settings, DATABASE)).set(drivername="postgresql+asyncpg")
     return url.render_as_string(hide_password=False)
-
-
-def _create_beside(settings: Settings) -> None:
-    with administration(database_url(settings)) as connection:
-        known = sa.text("SELECT 1 FROM pg_database WHERE datname = :name")
-        if connection.execute(known, {"name": DATABASE}).scalar():
-            return
-        try:
-            connection.execute(sa.text(f"CREATE DATABASE {quoted(connection, DATABASE)}"))
-        except sa.exc.DBAPIError as error:
-            hint = "create it, or set PREFECT_API_URL or PREFECT_SERVER_DATABASE_CONNECTION_URL"
-            raise Unavailable(f"database {DATABASE}", f"{str(error.orig).splitlines()[0]}; {hint}") from None
 
 
 @contextmanager
@@ -97,15 +81,14 @@ def server(settings: Settings, port: int, *, services: bool = True) -> Iterator[
     given = environment(settings) | {"PREFECT_SERVER_DATABASE_CONNECTION_URL": server_database(settings)}
     given |= {"PREFECT_API_URL": url, "PREFECT_UI_API_URL": url, "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false"}
     with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603  our own interpreter, fixed words
-            command if services else [*command, "--no-services"],
-            env=os.environ | given, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-        )  # fmt: skip
+        process = tethered.start(
+            command if services else [*command, "--no-services"], env=os.environ | given, log=output.fileno()
+        )
         try:
             _wait(url, process, log)
             yield url
         finally:
-            stop(process)
+            tethered.stop(process)
 
 
 def free_port() -> int:
@@ -132,15 +115,3 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
             lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
             raise Unavailable("Prefect server", f"did not start; its log ends: {' | '.join(lines[-3:])}")
         time.sleep(0.1)
-
-
-def stop(process: subprocess.Popen[bytes], grace_s: float = 15) -> None:
-    """End a process of ours: politely, then for certain."""
-    if process.poll() is not None:
-        return
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(grace_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -21,6 +21,16 @@ FLOOR = 15
 
 
 @contextmanager
+def running_server(settings: Settings) -> Iterator[str]:
+    """Yield the URL of a database that is there on the configured Postgres; an embedded one runs inside the block."""
+    if settings.database_url is not None:
+        yield _with_driver(settings.database_url.get_secret_value())
+        return
+    with Cluster(settings.home).use() as cluster:
+        yield cluster.url("postgres")
+
+
+@contextmanager
 def open_database(settings: Settings, *, upgrade: bool = True) -> Iterator[sa.Engine]:
     """Yield an engine on the configured Postgres, the embedded one by default; its schema is up to date.
 
@@ -28,12 +38,10 @@ def open_database(settings: Settings, *, upgrade: bool = True) -> Iterator[sa.En
         Unavailable: no connection, in one line.
         InvalidValue: not a Postgres URL, or a Postgres older than 15.
     """
-    if settings.database_url is not None:
-        yield from _engine(_with_driver(settings.database_url.get_secret_value()), upgrade=upgrade)
-        return
-    with Cluster(settings.home).use() as cluster:
-        create_database(cluster, settings.database)
-        yield from _engine(cluster.url(settings.database), upgrade=upgrade)
+    with running_server(settings) as server:
+        if settings.database_url is None:
+            create_database(server, settings.database)
+        yield from _engine(database_url(settings), upgrade=upgrade)
 
 
 def database_url(settings: Settings, database: str | None = None) -> str:
@@ -44,17 +52,21 @@ def database_url(settings: Settings, database: str | None = None) -> str:
     return (url.set(database=database) if database else url).render_as_string(hide_password=False)
 
 
-def create_database(cluster: Cluster, name: str) -> None:
-    """Create database `name` in the embedded cluster unless it is there; two at once is fine."""
-    with administration(cluster.url("postgres")) as connection:
-        known = connection.execute(sa.text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name}).scalar()
-        if known:
+def create_database(server: str, name: str) -> None:
+    """Create database `name` on the server of that URL unless it is there; two at once is fine.
+
+    Raises:
+        Unavailable: the server lets us make none.
+    """
+    with administration(server) as connection:
+        known = sa.text("SELECT 1 FROM pg_database WHERE datname = :name")
+        if connection.execute(known, {"name": name}).scalar():
             return
         try:
             connection.execute(sa.text(f"CREATE DATABASE {quoted(connection, name)}"))
-        except (sa.exc.ProgrammingError, sa.exc.IntegrityError) as error:
-            if "already exists" not in str(error.orig) and "duplicate key" not in str(error.orig):
-                raise
+        except sa.exc.DBAPIError as error:
+            if not connection.execute(known, {"name": name}).scalar():
+                raise Unavailable(f"database {name}", f"it is not there, and {_first_line(error)}") from None
 
 
 def drop_database(url: str, name: str) -> None:
@@ -119,7 +131,7 @@ def _with_driver(url: str) -> str:
     return f"postgresql+psycopg://{rest}"
 
 
-def _first_line(error: sa.exc.OperationalError) -> str:
+def _first_line(error: sa.exc.DBAPIError) -> str:
     lines = [line for line in str(error.orig).splitlines() if line.strip()]
     return lines[0] if lines else "no answer"
 

@@ -85,7 +85,11 @@ class SlackServer:
             self.release.set()
             self._http.shutdown()
             thread.join()
-            self._http.server_close()
+            self.close()
+
+    def close(self) -> None:
+        """Refuse connections from now on."""
+        self._http.server_close()
 
     def fail(self, method: str, channel: str, *faults: Fault | str) -> None:
         """Answer the next calls with these faults; a text is an `ok: false` error."""

@@ -128,6 +128,7 @@ CREATE TABLE watchkeeper.ingest_files (
     path text NOT NULL,
     byte_offset bigint NOT NULL,
     lines bigint NOT NULL,
+    file_size bigint,
     updated_at timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, source, fingerprint)
 );

@@ -24,7 +24,7 @@ KINDS: dict[str, Callable[[Channel, Outlets], OpenChannel]] = {
 
 
 def open_channels(
-    channels: Iterable[Channel], slack: WebClient | None = None, stream: TextIO | None = None
+    channels: Iterable[Channel], client: WebClient | None = None, stream: TextIO | None = None
 ) -> dict[str, OpenChannel]:
     """Open every configured channel, by name, in their order; the console prints to `stream`, standard error if None.
 
@@ -32,7 +32,7 @@ def open_channels(
         UnknownName: no such kind.
         InvalidValue: a Slack channel without a client or a target.
     """
-    outlets = Outlets(slack, stream or sys.stderr)
+    outlets = Outlets(client, stream or sys.stderr)
     return {channel.name: _open(channel, outlets) for channel in channels}
 
 

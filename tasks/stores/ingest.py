@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,16 +17,33 @@ from tasks.stores.tables import ingest_files, scores, usage_rejects, watermarks
 RAW_LIMIT = 2000
 
 
-def position(connection: sa.Connection, tenant: str, source: str, fingerprint: str) -> tuple[int, int]:
-    """Return (bytes, lines) of a file that were committed; zeros for a new one."""
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a file was committed; `file_size` is its size on disk when it had been read to its end, else None."""
+
+    byte_offset: int = 0  # of the decompressed text
+    lines: int = 0
+    file_size: int | None = None
+
+
+def position(connection: sa.Connection, tenant: str, source: str, fingerprint: str) -> Position:
+    """Return how far a file was committed; the start for a new one."""
     row = connection.execute(
-        sa.select(ingest_files.c.byte_offset, ingest_files.c.lines).where(
-            ingest_files.c.tenant_id == tenant,
-            ingest_files.c.source == source,
-            ingest_files.c.fingerprint == fingerprint,
+        sa.select(ingest_files.c.byte_offset, ingest_files.c.lines, ingest_files.c.file_size).where(
+            *_is(tenant, source, fingerprint)
         )
     ).one_or_none()
-    return (row.byte_offset, row.lines) if row else (0, 0)
+    return Position(*row) if row else Position()
+
+
+def set_read_to_end(connection: sa.Connection, tenant: str, source: str, fingerprint: str, file_size: int) -> None:
+    """Remember that a file of this size was read to its end, so that it is opened again only when it has grown."""
+    connection.execute(sa.update(ingest_files).where(*_is(tenant, source, fingerprint)).values(file_size=file_size))
+
+
+def _is(tenant: str, source: str, fingerprint: str) -> tuple[sa.ColumnElement[bool], ...]:
+    files = ingest_files.c
+    return files.tenant_id == tenant, files.source == source, files.fingerprint == fingerprint
 
 
 def set_position(connection: sa.Connection, row: dict[str, Any]) -> None:

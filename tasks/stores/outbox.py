@@ -141,7 +141,8 @@ def _most_urgent(tenant: str, now: datetime) -> sa.Select[Any]:
         .order_by(_URGENCY, outbox.c.created_at, outbox.c.dedup_key, outbox.c.destination)
         .limit(1)
         # Both are locked: Postgres then checks the conditions again on what another dispatcher has just committed.
-        .with_for_update(of=[outbox, place], skip_locked=True)
+        # The destination first: whoever has it has its best row too.
+        .with_for_update(of=[place, outbox], skip_locked=True)
     )
 
 

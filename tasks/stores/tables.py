@@ -66,7 +66,8 @@ ingest_files = sa.Table(
     "ingest_files", metadata,
     *(sa.Column(name, sa.Text, primary_key=True) for name in ("tenant_id", "source", "fingerprint")),
     sa.Column("path", sa.Text, nullable=False), sa.Column("byte_offset", sa.BigInteger, nullable=False),
-    sa.Column("lines", sa.BigInteger, nullable=False), sa.Column("updated_at", _TIME, nullable=False),
+    sa.Column("lines", sa.BigInteger, nullable=False), sa.Column("file_size", sa.BigInteger),
+    sa.Column("updated_at", _TIME, nullable=False),
 )  # fmt: skip
 
 usage_rejects = sa.Table(

@@ -144,7 +144,7 @@ def finish(
         connection.execute(
             sa.update(warm_entries)
             .where(entry.tenant_id == tenant, entry.model == model, entry.warmed_on == now.date())
-            .where(entry.prompt_hash.in_(keys), entry.state == "reserved")
+            .where(entry.prompt_hash.in_(keys))
             .values(state=state)
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ops.cost.breakdown import CauseShares, PeriodUsage, break_down
@@ -49,11 +49,13 @@ PERIODS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(before=PERIODS, after=PERIODS)
 def test_break_down_adds_up_to_the_last_digit(before: PeriodUsage, after: PeriodUsage) -> None:
     assert break_down(before, after).change_usd == after.cost_usd - before.cost_usd
 
 
+@settings(deadline=None)
 @given(before=PERIODS, after=PERIODS)
 def test_break_down_backwards_is_its_negative(before: PeriodUsage, after: PeriodUsage) -> None:
     there, back = break_down(before, after), break_down(after, before)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from math import ceil, inf, nan
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ops.errors import InvalidValue
@@ -107,6 +107,7 @@ def test_signal_refuses(value: float, target: float, field: str) -> None:
         Signal("queue", value, target)
 
 
+@settings(deadline=None)
 @given(value=st.integers(0, 10_000), target=st.integers(1, 1_000), ready=st.integers(0, 100))
 def test_replicas_for_keeps_each_replica_near_its_target(value: int, target: int, ready: int) -> None:
     asked = replicas_for(Signal("queue", value, target), ready)

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ops.errors import InvalidValue
@@ -81,6 +81,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(body=st.dictionaries(st.text(), JSON, max_size=5), seed=st.randoms(use_true_random=False))
 def test_cache_key_ignores_the_order_of_fields(body: dict[str, object], seed: random.Random) -> None:
     fields = list(body.items())
@@ -123,6 +124,7 @@ def test_is_storable(finish_reason: str | None, failed: bool, expected: bool) ->
     assert is_storable(finish_reason, failed=failed) is expected
 
 
+@settings(deadline=None)
 @given(text=st.text())
 def test_ttl_with_jitter_stays_within_a_tenth_and_never_changes(text: str) -> None:
     assert 0.9 * HOUR <= ttl_with_jitter(HOUR, text) == ttl_with_jitter(HOUR, text) <= 1.1 * HOUR

@@ -8,7 +8,7 @@ from math import log
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ops.errors import InvalidValue
@@ -120,6 +120,7 @@ CANDIDATES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(candidates=CANDIDATES, budget=st.decimals(0, 3, places=6), most=st.integers(0, 20))
 def test_plan_warming_keeps_every_limit_and_counts_every_candidate(
     candidates: list[Candidate], budget: Decimal, most: int

@@ -14,7 +14,7 @@ from tasks.stores.tables import outbox_destinations
 NOW = datetime(2025, 11, 3, 9, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
 PACE = timedelta(seconds=1.1)
-BOB, EVE = "\N{GRINNING FACE}", "\ud83d"
+SMILE, HALF_OF_IT = "\N{GRINNING FACE}", "\ud83d"
 
 
 def enqueue(engine: sa.Engine, key: str = "spend", **changes: Any) -> None:
@@ -81,8 +81,8 @@ def test_outbox_enqueue_keeps_the_latest_revision(engine: sa.Engine, revision: i
 
 
 def test_outbox_enqueue_stores_texts_that_jsonb_refuses(engine: sa.Engine) -> None:
-    enqueue(engine, payload={"text": f"a\x00b{EVE}{BOB}", "blocks": [{"n": 1, "text": "\x00"}]})
-    assert claimed(engine).payload == {"text": f"a\ufffdb?{BOB}", "blocks": [{"n": 1, "text": "\ufffd"}]}
+    enqueue(engine, payload={"text": f"a\x00b{HALF_OF_IT}{SMILE}", "blocks": [{"n": 1, "text": "\x00"}]})
+    assert claimed(engine).payload == {"text": f"a\ufffdb?{SMILE}", "blocks": [{"n": 1, "text": "\ufffd"}]}
 
 
 def test_outbox_claims_critical_first_then_the_oldest(engine: sa.Engine) -> None:

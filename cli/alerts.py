@@ -1,0 +1,39 @@
+"""`watchkeeper alerts`: what somebody was told of."""
+
+from __future__ import annotations
+
+import click
+
+from cli.output import as_json, print_json, print_table
+
+_COLOURS = {"critical": "red", "warning": "yellow", "info": "blue"}
+
+
+@click.command("alerts")
+@as_json
+def command(as_json: bool) -> None:
+    """List every alert that fired, the newest last.
+
+    \b
+    Example:
+      watchkeeper alerts --json
+    """
+    from tasks.resources import open_database
+    from tasks.settings import load_settings
+    from tasks.stores import alerts
+
+    settings = load_settings()
+    with open_database(settings) as engine, engine.connect() as connection:
+        found = alerts.all_alerts(connection, settings.tenant)
+    if as_json:
+        print_json(
+            [{"tier": a.tier, "rule": a.rule, "key": a.key, "state": a.state, "since": a.since, "value": a.value}
+             for a in found]
+        )  # fmt: skip
+        return
+    rows = (
+        (f"[{_COLOURS[a.tier]}]{a.tier}[/]", a.state, f"{a.since:%Y-%m-%d %H:%M}", a.rule, a.key,
+         f"{a.summary.what} {a.summary.value}")
+        for a in found
+    )  # fmt: skip
+    print_table("Alerts", ("Tier", "State", "Since (UTC)", "Rule", "About", "What"), rows)

@@ -1,0 +1,140 @@
+"""`watchkeeper db`: the database, embedded or configured."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.output import as_json, print_json
+
+if TYPE_CHECKING:
+    pass
+
+
+@click.group("db")
+def command() -> None:
+    """Start, stop, upgrade and look into the database.
+
+    \b
+    Example:
+      watchkeeper db status
+    """
+
+
+@command.command()
+def start() -> None:
+    """Start the embedded Postgres and leave it running.
+
+    \b
+    Example:
+      watchkeeper db start
+    """
+    from tasks.embedded_postgres import Cluster
+    from tasks.resources import create_database
+
+    settings = _embedded()
+    cluster = Cluster(settings.home)
+    cluster.start(keep=True)
+    create_database(cluster.url("postgres"), settings.database)
+    click.echo(f"running: {cluster.url(settings.database)}")
+
+
+@command.command()
+def stop() -> None:
+    """Stop the embedded Postgres.
+
+    \b
+    Example:
+      watchkeeper db stop
+    """
+    from tasks.embedded_postgres import Cluster
+
+    click.echo("stopped" if Cluster(_embedded().home).stop() else "it was not running")
+
+
+@command.command()
+def upgrade() -> None:
+    """Bring the schema up to date; safe to run twice and from two places at once.
+
+    \b
+    Example:
+      watchkeeper db upgrade
+    """
+    from tasks.resources import open_database
+    from tasks.settings import load_settings
+    from tasks.stores import schema
+
+    with open_database(load_settings()) as engine:
+        click.echo(f"schema {schema.current(engine)}")
+
+
+@command.command()
+@as_json
+def status(as_json: bool) -> None:
+    """Show where the database is, whether it runs, and its schema.
+
+    \b
+    Example:
+      watchkeeper db status --json
+    """
+    document = _status()
+    if as_json:
+        print_json(document)
+        return
+    for name, value in document.items():
+        click.echo(f"{name:<10} {'unknown' if value is None else value}")
+
+
+def _status() -> dict[str, object]:
+    from tasks.embedded_postgres import Cluster
+    from tasks.resources import open_database
+    from tasks.settings import load_settings
+    from tasks.stores import schema
+
+    settings = load_settings()
+    document: dict[str, object] = {"kind": "embedded" if settings.database_url is None else "DATABASE_URL"}
+    if settings.database_url is None:
+        found = Cluster(settings.home).status()
+        document |= {"running": found.running, "pid": found.pid, "data": str(found.data), "version": found.version}
+        if not found.running:
+            return document | {"schema": None, "newest": schema.head()}
+    with open_database(settings, upgrade=False) as engine:
+        return document | {"running": True, "schema": schema.current(engine), "newest": schema.head()}
+
+
+@command.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def psql(arguments: tuple[str, ...]) -> None:
+    """Open psql on the database; what follows goes to psql.
+
+    \b
+    Example:
+      watchkeeper db psql -c "SELECT count(*) FROM usage_events"
+    """
+    import subprocess
+
+    import sqlalchemy as sa
+
+    from tasks.embedded_postgres import binaries
+    from tasks.resources import database_url, open_database
+    from tasks.settings import load_settings
+
+    settings = load_settings()
+    url = sa.make_url(database_url(settings)).set(drivername="postgresql")
+    found = os.environ | {"PGOPTIONS": "-c search_path=watchkeeper,public"}
+    with open_database(settings):
+        line = [str(binaries() / "psql"), url.render_as_string(hide_password=False), *arguments]
+        done = subprocess.run(line, env=found, check=False)  # noqa: S603  the wheel's psql; the user's own arguments
+    raise click.exceptions.Exit(done.returncode)
+
+
+def _embedded():  # type: ignore[no-untyped-def]
+    from ops.errors import InvalidValue
+    from tasks.settings import load_settings
+
+    settings = load_settings()
+    if settings.database_url is not None:
+        raise InvalidValue("DATABASE_URL", "(set)", "unset: this starts and stops only the embedded Postgres")
+    return settings

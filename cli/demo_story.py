@@ -1,0 +1,243 @@
+"""The demo's story: what happens when on its day, and the loop that lets the flows live through it.
+
+Nothing of the watch is special here: the simulated system writes logs, the flows do the rest as of the simulated time.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+import yaml
+
+from cli.output import progress_bar
+from ops.window import Window
+from tasks.resources import create_database, database_url, drop_database, open_database, running_server
+from tasks.settings import Settings, load_settings
+from tasks.simulate_traffic import simulate, splits_of
+from tasks.simulator import Scenario, Traffic
+from tasks.simulator.vendor_api import EmbeddingServer
+from tasks.stores.tables import embedding_cache
+
+DATABASE = "watchkeeper_demo"
+SERVICE = "assistant"
+TICK = timedelta(minutes=15)
+OPENS, CLOSES = timedelta(hours=8), timedelta(hours=20)
+_DIMENSIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What the demo plays; the same story gives the same events, costs and decisions."""
+
+    today: datetime
+    seed: int
+    history_days: int
+    rate: float
+
+    @property
+    def start(self) -> datetime:
+        """When the history begins."""
+        return self.today - timedelta(days=self.history_days)
+
+    @property
+    def traffic(self) -> Traffic:
+        """The simulated system."""
+        return Traffic(seed=self.seed, requests_per_hour=self.rate, failure_share=0.002)
+
+    @property
+    def scenarios(self) -> list[Scenario]:
+        """What goes wrong."""
+        slide = Window(self.today - timedelta(days=10), self.today + timedelta(days=1))
+        return [
+            Scenario("quality-slide", slide, {"percent_a_day": 2}),
+            Scenario("bad-canary", self._hours(8, 20), {"release": "v2", "failure_share": 0.25}),
+            Scenario("cost-spike", self._hours(11, 14), {"feature": "summarise", "factor": 8}),
+            Scenario("vendor-outage", self._hours(16, 17), {"vendor": "anthropic"}),
+            Scenario("cache-collapse", self._hours(17.5, 19)),
+        ]
+
+    def _hours(self, first: float, last: float) -> Window:
+        return Window(self.today + timedelta(hours=first), self.today + timedelta(hours=last))
+
+
+@dataclass(slots=True)
+class Played:
+    """What the report is made of."""
+
+    settings: Settings
+    story: Story
+    folder: Path
+    now: datetime
+    projected: Any
+    checks: list[Any]
+    warmed: int = 0
+    warm_cost_usd: Any = 0
+    seconds: float = 0
+    engine: sa.Engine | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def play(story: Story, out: Path | None, *, quiet: bool) -> Played:
+    """Live through the story, on a fresh database, and return what came of it."""
+    from cli.demo_report import gather
+    from flows.run import prefect_api
+
+    started = time.monotonic()
+    folder = out or load_settings().home / "demo"
+    with ExitStack() as stack:
+        vendor = stack.enter_context(EmbeddingServer())
+        settings = stack.enter_context(_prepared(folder, vendor.base_url))
+        with progress_bar("starting", total=1, quiet=quiet) as show:
+            show(0, "Postgres and a Prefect server")
+            engine = stack.enter_context(open_database(settings))
+            stack.enter_context(prefect_api(settings))
+            show(1, "ready")
+        log = stack.enter_context((folder / "flows.log").open("w"))
+        show_day = stack.enter_context(progress_bar("history", total=story.history_days + 1, quiet=quiet))
+        live = Live(story, settings, engine, folder)
+        with redirect_stderr(log):
+            live.write_history(show_day)
+            show_tick = stack.enter_context(progress_bar("today", total=(CLOSES - OPENS) / TICK, quiet=quiet))
+            live.pass_day(show_tick)
+            played = live.close()
+        played.seconds = round(time.monotonic() - started, 1)
+        return gather(played)
+
+
+class Live:
+    """The simulated day, tick by tick."""
+
+    def __init__(self, story: Story, settings: Settings, engine: sa.Engine, folder: Path) -> None:
+        self.story, self.settings, self.engine, self.folder = story, settings, engine, folder
+        self.warmed, self.warm_cost = 0, 0
+        self._tries = {timedelta(hours=8, minutes=30): "v2", timedelta(hours=11): "v3"}
+
+    def write_history(self, show: Any) -> None:
+        """Write and load the days before today, and today until the doors open."""
+        window = Window(self.story.start, self.story.today)
+        for done, day in enumerate(window.days(), 1):
+            self._simulate(Window(day, day + timedelta(days=1)))
+            show(done, f"{day:%d %b}: simulated")
+        self._simulate(Window(self.story.today, self.story.today + OPENS))
+        show(self.story.history_days, "loading, pricing, rolling up")
+        opens = self.story.today + OPENS
+        self._flow("ingest-usage", opens)
+        self._flow("check-quality", opens)
+        show(self.story.history_days + 1, "loaded")
+
+    def pass_day(self, show: Any) -> None:
+        """Let the watch keep its day."""
+        for done, start in enumerate(_ticks(self.story.today), 1):
+            now = start + TICK
+            release = self._tries.get(start - self.story.today)
+            if release:
+                self._start_rollout(release, start)
+            self._simulate(Window(start, now))
+            self._flow("ingest-usage", now)
+            kept = self._flow("keep-watch", now)
+            if now.minute == 0 and now.hour % 4 == 0:
+                self._warm(now)
+                self._flow("project-costs", now)
+            show(done, f"{now:%H:%M} {str(kept.message)[:60]}")
+
+    def close(self) -> Played:
+        """Check and project once more, at the end of the day."""
+        now = self.story.today + CLOSES
+        checks = self._flow("check-quality", now).result()
+        projected = self._flow("project-costs", now).result()
+        return Played(
+            self.settings, self.story, self.folder, now, projected, checks, self.warmed, self.warm_cost,
+            engine=self.engine,
+        )  # fmt: skip
+
+    def _simulate(self, window: Window) -> None:
+        simulate(
+            self.story.traffic, window, self.folder / "logs",
+            scenarios=self.story.scenarios, splits=splits_of(self.engine, self.settings.tenant), warmed=self._cached(),
+        )  # fmt: skip
+
+    def _cached(self) -> frozenset[str]:
+        with self.engine.connect() as connection:
+            return frozenset(connection.execute(sa.select(embedding_cache.c.text_hash)).scalars())
+
+    def _flow(self, name: str, now: datetime) -> Any:
+        from flows.run import run_flow
+
+        state = run_flow(name, now)
+        if not state.is_completed():
+            state.result()  # raises what went wrong
+        return state
+
+    def _warm(self, now: datetime) -> None:
+        state = self._flow("warm-caches", now)
+        report = state.data if state.name != "Skipped" else None
+        if report is not None:
+            self.warmed += report.warmed
+            self.warm_cost += report.cost_usd
+
+    def _start_rollout(self, release: str, now: datetime) -> None:
+        from tasks.advance_rollout import start_rollout
+
+        start_rollout(self.engine, self.settings, service=SERVICE, canary=release, plan="demo", now=now, control="v1")
+
+
+def _ticks(today: datetime) -> Iterator[datetime]:
+    now = today + OPENS
+    while now < today + CLOSES:
+        yield now
+        now += TICK
+
+
+@contextmanager
+def _prepared(folder: Path, embeddings_url: str) -> Iterator[Settings]:
+    """Make the demo's folder, settings and database anew; what the environment said before holds again afterwards."""
+    ours = load_settings()
+    shutil.rmtree(folder / "logs", ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "watchkeeper.yaml"
+    file.write_text(yaml.safe_dump(_settings(folder, embeddings_url), sort_keys=False), encoding="utf-8")
+    before = dict(os.environ)
+    os.environ["WATCHKEEPER_CONFIG"] = str(file)
+    if ours.database_url is None:
+        os.environ["WATCHKEEPER_DATABASE"] = DATABASE
+    else:
+        os.environ["WATCHKEEPER_DATABASE_URL"] = database_url(ours, DATABASE)
+    try:
+        _fresh_database(ours)
+        yield load_settings()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _fresh_database(ours: Settings) -> None:
+    with running_server(ours) as server:
+        drop_database(server, DATABASE)
+        create_database(server, DATABASE)
+
+
+def _settings(folder: Path, embeddings_url: str) -> dict[str, Any]:
+    logs = folder / "logs"
+    return {
+        "sources": [
+            {"name": "gateway", "kind": "litellm", "path": f"{logs}/usage-*.jsonl.gz"},
+            {"name": "feedback", "kind": "scores", "path": f"{logs}/scores-*.jsonl.gz"},
+        ],
+        "services": [{"name": SERVICE, "replicas": 1}, {"name": "search-api", "replicas": 1}],
+        "channels": [{"name": "console", "kind": "console"}],
+        "plans": {"demo": {"steps": [25, 50, 100], "min_requests": 40, "min_stage_minutes": 30, "max_drop": 0.05}},
+        "alerting": {"spend_floor_usd": 0.2},
+        "warming": {
+            "store_texts": True, "embeddings_url": embeddings_url, "api_key": "demo", "dimensions": _DIMENSIONS,
+            "daily_budget_usd": 0.05, "max_entries": 500, "half_life_minutes": 240,
+        },
+    }  # fmt: skip

@@ -1,0 +1,89 @@
+"""The entry point: finds the command, and turns expected errors into one line and an exit code.
+
+Exit codes: 0 done; 1 failed (a service is away, a check failed); 2 wrong usage (a file, a setting, an argument).
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+try:
+    import click
+except ModuleNotFoundError:  # the base install is the library alone
+    sys.exit('the command needs more packages: pip install "watchkeeper[ops]"')
+
+COMMANDS = ("alerts", "config", "db", "demo", "ingest", "rollout", "run", "simulate", "up")
+
+
+class Commands(click.Group):
+    """One module of `cli` per command, imported only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """Return the names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the module of a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"cli.{cmd_name}").command
+        return command
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="watchkeeper")
+def watchkeeper() -> None:
+    """Keep watch over a GenAI system in production: cost, quality, rollouts, caches, alerts.
+
+    \b
+    Example:
+      watchkeeper demo          the whole watch, once, on simulated traffic
+      watchkeeper up            the scheduled watch, until Ctrl-C
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    from ops.errors import WatchkeeperError
+
+    try:
+        watchkeeper(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except WatchkeeperError as error:
+        _complain(str(error))
+        sys.exit(1 if error.retryable else 2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as error:
+        line = _outage(error)
+        if line is None:
+            raise
+        _complain(line)
+        sys.exit(1)
+
+
+def _outage(error: BaseException) -> str | None:
+    """Return the line of an error that the database or the disk is to blame for; None for one of ours."""
+    if type(error).__module__.startswith(("sqlalchemy.", "psycopg")):
+        text = str(getattr(error, "orig", None) or error).strip()
+        return f"the database refused: {text.splitlines()[0] if text else type(error).__name__}"
+    if isinstance(error, OSError):
+        return f"{error.filename or 'system'}: {error.strerror or error}"
+    return None
+
+
+def _complain(text: str) -> None:
+    for line in text.splitlines():
+        click.secho(f"watchkeeper: {line}", err=True, fg="red")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""What commands print: JSON for machines, aligned tables for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import click
+
+Show = Callable[[float, str], None]
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def print_json(document: Any) -> None:
+    """Print a JSON document; amounts of money as numbers, times in ISO 8601."""
+    click.echo(json.dumps(document, default=_plain, indent=2, ensure_ascii=False))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print an aligned table; columns whose name ends in a number sign are right-aligned."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column.rstrip("#"), justify="right" if column.endswith("#") else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    Console().print(table)
+
+
+@contextmanager
+def progress_bar(title: str, *, total: float | None = None, quiet: bool = False) -> Iterator[Show]:
+    """Yield a function (done, text) that moves a bar on standard error; nothing shows where there is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(file=sys.stderr)
+    name, text = TextColumn("{task.description:<12}"), TextColumn("{task.fields[text]}")
+    columns = (name, BarColumn(24), TimeElapsedColumn(), text)
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task(title, total=total, text="")
+        yield lambda done, text: bar.update(task, completed=done, text=text)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Path | frozenset | tuple):
+        return str(value) if isinstance(value, Path) else sorted(value)
+    raise TypeError(f"cannot write {type(value).__name__} as JSON")

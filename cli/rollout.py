@@ -1,0 +1,105 @@
+"""`watchkeeper rollout`: start, look at and abort canary rollouts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from cli.output import as_json, print_json, print_table
+
+_COLOURS = {"promoted": "green", "rolled_back": "red", "aborted": "red", "running": "cyan"}
+
+
+@click.group("rollout")
+def command() -> None:
+    """Start, look at and abort canary rollouts; `keep-watch` moves them.
+
+    \b
+    Example:
+      watchkeeper rollout status
+    """
+
+
+@command.command()
+@click.option("--service", required=True, help="Whose traffic moves.")
+@click.option("--canary", required=True, help="The release that may take over.")
+@click.option("--control", help="The release that serves now; known after the first rollout.")
+@click.option("--plan", default="careful", show_default=True, help="A plan of the settings.")
+@as_json
+def start(service: str, canary: str, control: str | None, plan: str, as_json: bool) -> None:
+    """Give a release its first share of a service's traffic.
+
+    \b
+    Example:
+      watchkeeper rollout start --service chat-api --control v41 --canary v42
+    """
+    from tasks.advance_rollout import start_rollout
+
+    with _opened() as (engine, settings, now):
+        rollout = start_rollout(engine, settings, service=service, canary=canary, plan=plan, now=now, control=control)
+    if as_json:
+        print_json({"rollout_id": rollout.rollout_id, "canary_percent": rollout.canary_percent})
+    else:
+        click.echo(f"{rollout.rollout_id}: {rollout.canary_percent} % on {canary}")
+
+
+@command.command()
+@as_json
+def status(as_json: bool) -> None:
+    """Show every rollout and why it stands where it does.
+
+    \b
+    Example:
+      watchkeeper rollout status --json
+    """
+    from tasks.stores import rollouts
+
+    with _opened() as (engine, settings, _), engine.connect() as connection:
+        rows = rollouts.history(connection, settings.tenant)
+    if as_json:
+        print_json(rows)
+        return
+    columns = ("Service", "Control", "Canary", "State", "Stage#", "Reason")
+    shown = (
+        (row["service"], row["control_release"], row["canary_release"], _coloured(row["state"]), row["stage"],
+         row["reason"])
+        for row in rows
+    )  # fmt: skip
+    print_table("Rollouts", columns, shown)
+
+
+@command.command()
+@click.argument("rollout_id")
+@click.option("--reason", required=True, help="Why; it is kept and told.")
+def abort(rollout_id: str, reason: str) -> None:
+    """Give all traffic back to the control release.
+
+    \b
+    Example:
+      watchkeeper rollout abort chat-api:v42:20261123T120000 --reason "wrong prompt"
+    """
+    from tasks.advance_rollout import abort_rollout
+
+    with _opened() as (engine, settings, now):
+        after = abort_rollout(engine, settings, rollout_id, reason, now)
+    click.echo(f"{after.rollout_id}: {after.state.value}")
+
+
+@contextmanager
+def _opened() -> Iterator[tuple[Any, Any, Any]]:
+    from datetime import UTC, datetime
+
+    from tasks.resources import open_database
+    from tasks.settings import load_settings
+
+    settings = load_settings()
+    with open_database(settings) as engine:
+        yield engine, settings, datetime.now(UTC)
+
+
+def _coloured(state: str) -> str:
+    colour = _COLOURS.get(state, "yellow")
+    return f"[{colour}]{state.replace('_', ' ')}[/{colour}]"

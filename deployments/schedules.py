@@ -1,0 +1,16 @@
+"""Which flow runs when: the one list that `serve.py` and `prefect.yaml` share (a test holds them equal)."""
+
+from __future__ import annotations
+
+# flow -> cron in UTC; None: only by hand
+SCHEDULES: dict[str, str | None] = {
+    "ingest-usage": "*/5 * * * *",
+    "keep-watch": "* * * * *",
+    "project-costs": "10 * * * *",
+    "check-quality": "20 * * * *",
+    "warm-caches": "40 * * * *",
+    "evaluate-alerts": None,
+    "advance-rollouts": None,
+    "dispatch-alerts": None,
+    "recommend-scale": None,
+}

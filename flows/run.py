@@ -1,0 +1,48 @@
+"""Run a flow by its name, on whichever Prefect server there is."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from tasks import prefect_server
+from tasks.resources import running_server
+from tasks.settings import Settings
+
+
+@contextmanager
+def prefect_api(settings: Settings) -> Iterator[str]:
+    """Yield the API that the environment names, that `watchkeeper up` serves, or of a server for this block.
+
+    Must be entered before anything imports Prefect: it reads its environment once.
+    """
+    os.environ.update(prefect_server.environment(settings))
+    given = os.environ.get("PREFECT_API_URL") or prefect_server.api_url(settings.prefect_port)
+    if prefect_server.answers(given):
+        yield _use(given)
+        return
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with running_server(settings), prefect_server.server(settings, prefect_server.free_port(), services=False) as url:
+        yield _use(url)
+
+
+def _use(url: str) -> str:
+    os.environ["PREFECT_API_URL"] = url
+    return url
+
+
+def run_flow(name: str, as_of: datetime | None) -> Any:
+    """Run the flow `name` and return its final state.
+
+    Without Prefect's heartbeat thread, which makes every short run a second longer.
+    """
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    module = importlib.import_module(f"flows.{name.replace('-', '_')}")
+    flow = getattr(module, name.replace("-", "_"))
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        return flow(as_of=as_of, return_state=True)

@@ -1,0 +1,33 @@
+"""A dispatcher to kill: for each time on standard input, a child process that dispatches once.
+
+Arguments: the database's URL, the Slack server's URL. It prints each child's process id, and `gone` once that ended.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime
+
+import sqlalchemy as sa
+from slack_sdk import WebClient
+
+from tasks.channels.slack import SlackChannel
+from tasks.dispatch_outbox import dispatch_due
+
+
+def main(database_url: str, base_url: str) -> None:
+    for line in sys.stdin:
+        now = datetime.fromisoformat(line.strip())
+        child = os.fork()
+        if child == 0:
+            engine = sa.create_engine(database_url)
+            channels = {"ops": SlackChannel(WebClient("xoxb-test", base_url, retry_handlers=[]), "C1")}
+            dispatch_due(engine, "t", channels, lambda now=now: now)  # type: ignore[misc]
+            os._exit(0)
+        print(child, flush=True)
+        os.waitpid(child, 0)
+        print("gone", flush=True)
+
+
+main(*sys.argv[1:])
