@@ -130,7 +130,7 @@ def psql(arguments: tuple[str, ...]) -> None:
     raise click.exceptions.Exit(done.returncode)
 
 
-def _embedded():  # type: ignore[no-untyped-def]
+def _embedded() -> Settings:
     from ops.errors import InvalidValue
     from tasks.settings import load_settings
 

@@ -40,7 +40,7 @@ def gather(played: Played) -> Played:
             "unpriced": unpriced,
             "cost_usd": cost,
             "rollouts": [
-                row | {"decisions": rollouts.decisions(connection, tenant, row["rollout_id"])}
+                dict(row) | {"decisions": rollouts.decisions(connection, tenant, row["rollout_id"])}
                 for row in rollouts.history(connection, tenant)
             ],
             "alerts": alerts.all_alerts(connection, tenant),

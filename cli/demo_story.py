@@ -179,7 +179,7 @@ class Live:
 
     def _warm(self, now: datetime) -> None:
         state = self._flow("warm-caches", now)
-        report = state.data if state.name != "Skipped" else None
+        report = state.result() if state.name != "Skipped" else None
         if report is not None:
             self.warmed += report.warmed
             self.warm_cost += report.cost_usd

@@ -14,25 +14,39 @@ from tasks.resources import running_server
 from tasks.settings import Settings
 
 
+def quieten_prefect(settings: Settings) -> None:
+    """Set the environment that Prefect reads when it is imported: no telemetry, a home of its own, few words."""
+    os.environ.update(prefect_server.environment(settings))
+
+
 @contextmanager
 def prefect_api(settings: Settings) -> Iterator[str]:
-    """Yield the API that the environment names, that `watchkeeper up` serves, or of a server for this block.
-
-    Must be entered before anything imports Prefect: it reads its environment once.
-    """
-    os.environ.update(prefect_server.environment(settings))
+    """Yield the API that the environment names, that `watchkeeper up` serves, or of a server for this block."""
+    quieten_prefect(settings)
     given = os.environ.get("PREFECT_API_URL") or prefect_server.api_url(settings.prefect_port)
     if prefect_server.answers(given):
         yield _use(given)
         return
     settings.home.mkdir(parents=True, exist_ok=True)
     with running_server(settings), prefect_server.server(settings, prefect_server.free_port(), services=False) as url:
-        yield _use(url)
+        try:
+            yield _use(url)
+        finally:
+            _drain()
 
 
 def _use(url: str) -> str:
     os.environ["PREFECT_API_URL"] = url
     return url
+
+
+def _drain() -> None:
+    """Send what Prefect still holds back, while there is a server: without one it would try for a minute."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogHandler
+
+    APILogHandler().flush()
+    EventsWorker.drain_all()
 
 
 def run_flow(name: str, as_of: datetime | None) -> Any:

@@ -46,9 +46,9 @@ def _watch_pipe(child: subprocess.Popen[bytes]) -> None:
     try:
         child.wait(15)
     except subprocess.TimeoutExpired:
-        family = [*psutil.Process(child.pid).children(recursive=True), child]
-        for process in family:
+        for process in psutil.Process(child.pid).children(recursive=True):
             process.kill()
+        child.kill()
 
 
 if __name__ == "__main__":
