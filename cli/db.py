@@ -10,7 +10,7 @@ import click
 from cli.output import as_json, print_json
 
 if TYPE_CHECKING:
-    pass
+    from tasks.settings import Settings
 
 
 @click.group("db")
