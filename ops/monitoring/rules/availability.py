@@ -31,15 +31,19 @@ class TrafficSample:
 
 
 def evaluate(sample: TrafficSample) -> Condition:
-    """Breach when failures exceed a limit in the shortest window with enough requests and in the next longer one."""
-    windows = _sufficient(sample)
-    if not windows:
+    """Breach when failures exceed a limit in the shortest window with enough requests and in the next longer one.
+
+    Enough is what can show that a limit is kept: 52 requests for 5 % errors, 539 for 99.5 % availability. With fewer
+    the lower limit alone is judged, so two failures in a quiet hour page nobody.
+    """
+    coarse, fine = _sufficient(sample, ERROR_LIMIT), _sufficient(sample, BUDGET)
+    if not coarse:
         return _insufficient(sample)
+    too_many_errors = _proven(coarse) > ERROR_LIMIT
+    windows = coarse if too_many_errors or not fine else fine
+    breach = too_many_errors or _proven(fine) > BUDGET
     name, short = windows[0]
-    proven = min(share.lower() for _, share in windows[:2])
     rate = short.hits / short.n
-    breach = proven > BUDGET
-    too_many_errors = proven > ERROR_LIMIT
     return Condition(
         rule="availability",
         key=sample.key,
@@ -58,9 +62,14 @@ def evaluate(sample: TrafficSample) -> Condition:
     )
 
 
-def _sufficient(sample: TrafficSample) -> list[tuple[str, Share]]:
+def _sufficient(sample: TrafficSample, limit: float) -> list[tuple[str, Share]]:
     windows = [("5 min", sample.five_minutes), ("1 h", sample.one_hour), ("6 h", sample.six_hours)]
-    return [(name, share) for name, share in windows if share.n >= MIN_REQUESTS]
+    return [(name, share) for name, share in windows if share.n >= sufficient_n(limit)]
+
+
+def _proven(windows: list[tuple[str, Share]]) -> float:
+    """Return the failure share that two windows prove; 0 without windows."""
+    return min((share.lower() for _, share in windows[:2]), default=0.0)
 
 
 def _summary(rate: float, too_many_errors: bool) -> Summary:

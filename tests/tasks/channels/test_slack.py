@@ -70,6 +70,7 @@ def test_slack_takes_what_the_renderer_makes(channel: SlackChannel, server: Slac
         pytest.param(Fault(429, body=b"slow down"), NotDelivered, id="429 from a proxy"),
         pytest.param("rate_limited", NotDelivered("rate_limited"), id="too fast, as an answer"),
         pytest.param(SERVER_ERROR, Ambiguous, id="500"),
+        pytest.param(Fault(503, "overloaded"), Ambiguous("HTTP 503: overloaded"), id="503 with a code we do not know"),
         pytest.param("internal_error", Ambiguous("HTTP 200: internal_error"), id="an error of Slack's own"),
         pytest.param("fatal_error", Ambiguous("HTTP 200: fatal_error"), id="another error of Slack's own"),
         pytest.param(Fault(body=b"<html>"), Ambiguous, id="200 that is not JSON"),

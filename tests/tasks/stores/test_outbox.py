@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -145,6 +146,15 @@ def test_outbox_skips_what_another_transaction_is_claiming(engine: sa.Engine) ->
     assert first is not None
     assert second is not None
     assert (first.dedup_key, second.dedup_key) == ("a", "c")
+
+
+def test_outbox_gives_each_row_to_one_of_two_dispatchers(engine: sa.Engine) -> None:
+    for number in range(200):
+        enqueue(engine, f"a{number}")
+    with ThreadPoolExecutor(2) as pool:
+        claims = list(pool.map(lambda _: claim(engine), range(300)))
+    keys = [found.dedup_key for found in claims if found]
+    assert len(set(keys)) == len(keys) > 50  # a call that meets the other one comes back with nothing
 
 
 def test_outbox_sent_message_is_done_until_a_later_revision(engine: sa.Engine) -> None:
