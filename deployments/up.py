@@ -26,7 +26,8 @@ def run(say: Say) -> None:
         Unavailable: something did not start, or ended by itself.
     """
     settings = load_settings()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):  # SIGINT too: a shell's background job starts with it ignored
+        signal.signal(number, _interrupt)
     try:
         with ExitStack() as stack:
             _start(settings, stack, say)

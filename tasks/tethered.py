@@ -33,6 +33,7 @@ def stop(process: subprocess.Popen[bytes], grace_s: float = 20) -> None:
 
 def main() -> int:
     """Run the command until it ends or the pipe does; it stays in the starter's process group."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # background jobs of a shell inherit it ignored
     child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)  # noqa: S603  from `start`
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the child by itself; we stay to see it end
     threading.Thread(target=_watch_pipe, args=(child,), daemon=True).start()
