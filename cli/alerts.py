@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.output import as_json, print_json, print_table
+from cli.output import as_json, coloured, print_json, print_table
 
 _COLOURS = {"critical": "red", "warning": "yellow", "info": "blue"}
 
@@ -32,7 +32,7 @@ def command(as_json: bool) -> None:
         )  # fmt: skip
         return
     rows = (
-        (f"[{_COLOURS[a.tier]}]{a.tier}[/]", a.state, f"{a.since:%Y-%m-%d %H:%M}", a.rule, a.key,
+        (coloured(a.tier, _COLOURS[a.tier]), a.state, f"{a.since:%Y-%m-%d %H:%M}", a.rule, a.key,
          f"{a.summary.what} {a.summary.value}")
         for a in found
     )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from cli.output import print_table
+from cli.output import coloured, print_table
 from ops.money import usd
 from ops.monitoring.slack_message import SlackMessage, as_text
 from ops.window import Window
@@ -17,6 +17,8 @@ from tasks.stores import alerts, costs, rollouts, warming
 from tasks.stores.tables import outbox, scaling_recommendations
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from cli.demo_story import Played
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -141,9 +143,9 @@ def _print_rollouts(played: Played) -> None:
     print_table("Rollout decisions", ("At", "Release", "Decision", "Canary#", "Because"), rows)
 
 
-def _coloured(action: str) -> str:
+def _coloured(action: str) -> Text:
     colour = {"roll_back": "red", "abort": "red", "promote": "green"}.get(action, "cyan")
-    return f"[{colour}]{action.replace('_', ' ')}[/{colour}]"
+    return coloured(action.replace("_", " "), colour)
 
 
 def _print_caches(console: Any, played: Played) -> None:

@@ -62,7 +62,6 @@ class Story:
             Scenario("bad-canary", self._hours(8, 20), {"release": "v2", "failure_share": 0.25}),
             Scenario("cost-spike", self._hours(11, 14), {"feature": "summarise", "factor": 8}),
             Scenario("vendor-outage", self._hours(16, 17), {"vendor": "anthropic"}),
-            Scenario("cache-collapse", self._hours(17.5, 19)),
         ]
 
     def _hours(self, first: float, last: float) -> Window:

@@ -55,7 +55,8 @@ def _source(
         return Source(name=name, kind=found, path=str(path), columns=columns, values=constants, timezone=timezone)
     except ValidationError as error:
         problem = error.errors()[0]
-        raise InvalidValue(f"--{problem['loc'][0]}", problem["input"], f"right: {problem['msg']}") from None
+        field = {"name": "source", "path": "file"}.get(str(problem["loc"][0]), problem["loc"][0])
+        raise InvalidValue(f"--{field}", problem["input"], f"right: {problem['msg']}") from None
 
 
 def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
@@ -63,10 +64,10 @@ def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
 
     pairs = {}
     for text in (part for given in texts for part in given.split(",")):
-        field, equals, value = text.partition("=")
-        if not (field and equals and value):
+        field, _, value = (part.strip() for part in text.partition("="))
+        if not (field and value):
             raise InvalidValue(option, text, "FIELD=COLUMN" if option == "--map" else "FIELD=VALUE")
-        pairs[field.strip()] = value.strip()
+        pairs[field] = value
     return pairs
 
 

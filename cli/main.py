@@ -48,20 +48,19 @@ def main() -> None:
     from ops.errors import WatchkeeperError
 
     try:
-        watchkeeper(standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        sys.exit(watchkeeper(standalone_mode=False))  # what it returns is a command's exit code, or None
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        error.show()
+        text = error.format_message()
+        if "\n" in text:  # a whole help text, for a group without its command
+            error.show()
+        else:
+            _complain(text)
         sys.exit(2)
     except WatchkeeperError as error:
         _complain(str(error))
         sys.exit(1 if error.retryable else 2)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
     except Exception as error:
         line = _outage(error)
         if line is None:

@@ -9,9 +9,12 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 Show = Callable[[float, str], None]
 
@@ -24,16 +27,24 @@ def print_json(document: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print an aligned table; columns whose name ends in a number sign are right-aligned."""
+    """Print an aligned table; columns whose name ends in a number sign are right-aligned; `[red]` is no colour here."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column.rstrip("#"), justify="right" if column.endswith("#") else "left", overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
     Console().print(table)
+
+
+def coloured(text: str, colour: str) -> Text:
+    """Return a cell of `print_table` in a colour."""
+    from rich.text import Text
+
+    return Text(text, style=colour)
 
 
 @contextmanager
@@ -55,6 +66,8 @@ def _plain(value: Any) -> Any:
         return float(value)
     if isinstance(value, datetime | date):
         return value.isoformat()
-    if isinstance(value, Path | frozenset | tuple):
-        return str(value) if isinstance(value, Path) else sorted(value)
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, frozenset):
+        return sorted(value)
     raise TypeError(f"cannot write {type(value).__name__} as JSON")

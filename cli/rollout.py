@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.output import as_json, print_json, print_table
+from cli.output import as_json, coloured, print_json, print_table
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 _COLOURS = {"promoted": "green", "rolled_back": "red", "aborted": "red", "running": "cyan"}
 
@@ -100,6 +103,6 @@ def _opened() -> Iterator[tuple[Any, Any, Any]]:
         yield engine, settings, datetime.now(UTC)
 
 
-def _coloured(state: str) -> str:
+def _coloured(state: str) -> Text:
     colour = _COLOURS.get(state, "yellow")
-    return f"[{colour}]{state.replace('_', ' ')}[/{colour}]"
+    return coloured(state.replace("_", " "), colour)

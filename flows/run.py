@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from tasks import prefect_server
@@ -17,6 +18,7 @@ from tasks.settings import Settings
 def quieten_prefect(settings: Settings) -> None:
     """Set the environment that Prefect reads when it is imported: no telemetry, a home of its own, few words."""
     os.environ.update(prefect_server.environment(settings))
+    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
@@ -28,7 +30,7 @@ def prefect_api(settings: Settings) -> Iterator[str]:
         yield _use(given)
         return
     settings.home.mkdir(parents=True, exist_ok=True)
-    with running_server(settings), prefect_server.server(settings, prefect_server.free_port(), services=False) as url:
+    with running_server(settings), prefect_server.server(settings, prefect_server.free_port()) as url:
         try:
             yield _use(url)
         finally:

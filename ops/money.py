@@ -11,7 +11,9 @@ def usd(amount: Decimal | float | None) -> str:
     """Write an amount for people: `$1,234`, `$12.34`, `$0.0042`; `unknown` for None."""
     if amount is None:
         return "unknown"
-    size = Decimal(str(abs(amount)))
+    if amount < 0:
+        return f"-{usd(-amount)}"
+    size = Decimal(str(amount))
     if size == 0 or Decimal("0.01") <= size < 1000:
         return f"${amount:,.2f}"
     if size >= 1000:

@@ -16,8 +16,10 @@ import msgspec
 
 from ops.errors import InvalidValue
 
-MAX_TOKENS = 2**40
+MAX_TOKENS = 2**32  # at the book's dearest price still a cost that the table can hold
 MAX_TEXT = 512
+MAX_NAME_BYTES = 256  # seven names and the tenant are one key of the hourly roll-up; Postgres allows it 2,704 bytes
+MAX_DECIMALS = 400  # more than any float has; Postgres refuses 16,384
 EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
 
 
@@ -75,7 +77,8 @@ class UsageEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _TEXT_FIELDS = ("event_id", "vendor", "model", "operation")
-_OPTIONAL_TEXT = ("user_id", "team_id", "feature", "service", "release", "prompt_version", "tier")
+_OPTIONAL_TEXT = ("user_id", "team_id", "feature", "service", "release", "prompt_version", "tier", "prompt_hash")
+_NAMES = ("vendor", "model", "operation", "service", "release", "feature", "team_id")
 _TOKEN_FIELDS = (
     "input_tokens",
     "cached_tokens",
@@ -115,12 +118,26 @@ def _check_texts(event: UsageEvent) -> None:
         value = getattr(event, field)
         if value is not None:
             check_text(field, value)
+    if event.prompt_text is not None:
+        _check_storable("prompt_text", event.prompt_text)
+    _check_names(event)
+
+
+def _check_names(event: UsageEvent) -> None:
+    for field in _NAMES:
+        value = getattr(event, field)
+        if value is not None and len(value) > MAX_NAME_BYTES // 4 and len(value.encode()) > MAX_NAME_BYTES:
+            raise InvalidValue(field, value, f"at most {MAX_NAME_BYTES} bytes of UTF-8")
 
 
 def check_text(field: str, value: str) -> None:
     """Raise InvalidValue for a text that is too long, or that UTF-8 or Postgres cannot hold."""
     if len(value) > MAX_TEXT:
         raise InvalidValue(field, value, f"at most {MAX_TEXT} characters")
+    _check_storable(field, value)
+
+
+def _check_storable(field: str, value: str) -> None:
     if "\x00" in value or (not value.isprintable() and _unstorable(value)):
         raise InvalidValue(field, value, "text that UTF-8 and Postgres can hold")
 
@@ -158,6 +175,8 @@ def _check_amounts(event: UsageEvent) -> None:
     cost = event.reported_cost_usd
     if cost is not None and not (cost.is_finite() and 0 <= cost < 1_000_000):
         raise InvalidValue("reported_cost_usd", cost, "between 0 and 1,000,000")
+    if cost is not None and -int(cost.as_tuple().exponent) > MAX_DECIMALS:
+        raise InvalidValue("reported_cost_usd", cost, f"of at most {MAX_DECIMALS} decimals")
 
 
 _VENDORS = {
@@ -208,8 +227,10 @@ _OPERATIONS = {
     "aembedding": "embedding",
     "rerank": "rerank",
     "arerank": "rerank",
+    "image": "image",
     "image_generation": "image",
     "aimage_generation": "image",
+    "audio": "audio",
     "transcription": "audio",
     "atranscription": "audio",
     "speech": "audio",

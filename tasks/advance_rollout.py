@@ -16,7 +16,8 @@ from ops.deployment.gates import success_rate_gate
 from ops.deployment.plan import Plan
 from ops.errors import InvalidValue, NotFound, UnknownName
 from ops.monitoring.alerts import Tier
-from ops.monitoring.slack_message import render_info
+from ops.monitoring.slack_message import render_note
+from ops.usage import check_text
 from tasks.notify import notify, routes_of
 from tasks.settings import Settings
 from tasks.stores import rollouts
@@ -70,7 +71,7 @@ def _announce(
     tier, title, detail = news
     notify(
         connection, settings.tenant, routes_of(settings), key=f"rollout:{rollout.rollout_id}:{rollout.version}",
-        tier=tier, message=render_info(title, detail), revision=1, now=now,
+        tier=tier, message=render_note(title, detail, tier), revision=1, now=now,
     )  # fmt: skip
 
 
@@ -82,9 +83,11 @@ def start_rollout(
 
     Raises:
         UnknownName: no such plan.
-        InvalidValue: no release is known to serve the service now, or a rollout is open for it.
+        InvalidValue: no release is known to serve the service now, a rollout is open for it, or a name cannot be one.
     """
     chosen = _plan(settings, plan)
+    for field, name in (("service", service), ("canary", canary), ("control", control)):
+        _check_name(field, name)
     with engine.begin() as connection:
         known = rollouts.splits(connection, settings.tenant).get(service)
         serving = control or (known.control_release if known else None)
@@ -121,6 +124,14 @@ def abort_rollout(engine: sa.Engine, settings: Settings, rollout_id: str, reason
         news = (Tier.WARNING, f"Canary {rollout.canary_release} of {rollout.service} aborted by hand", reason)
         _announce(connection, settings, after, news, now)
     return after
+
+
+def _check_name(field: str, name: str | None) -> None:
+    if name is None:
+        return
+    if not name.strip():
+        raise InvalidValue(field, name, "a non-empty text")
+    check_text(field, name)
 
 
 def _plan(settings: Settings, name: str) -> Plan:

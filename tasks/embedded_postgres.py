@@ -26,8 +26,11 @@ import psutil
 from ops.errors import InvalidValue, NotFound, Unavailable
 
 USER = "postgres"
+_PORT = 5432  # of a socket it is only a part of the name; said on both sides, or PGPORT would be heard
 START_TIMEOUT_S = 300  # recovery after a crash replays the WAL first, which can take minutes
 _SOCKET_PATH_LIMIT = 90  # Linux allows 107 bytes with the socket's own name, macOS 103
+_ENDS_A_SOCKET_PATH = frozenset(",'")  # to libpq and to the shell that pg_ctl starts Postgres with
+_ENDS_A_SHELL_WORD = frozenset('"$`\n')  # pg_ctl quotes paths with double quotes only
 _CONF = """\
 # Written by watchkeeper at the creation of the cluster.
 listen_addresses = ''
@@ -55,21 +58,23 @@ class Cluster:
     """One embedded Postgres under `home`; `durable=False` is for tests that throw it away."""
 
     def __init__(self, home: Path, *, durable: bool = True) -> None:
-        self.home = home
-        self.data = home / "postgres"
-        self.log = home / "postgres.log"
+        self.home = home.resolve()  # one name for one cluster, whatever folder or link a command comes from
+        self.data = self.home / "postgres"
+        self.log = self.home / "postgres.log"
         self.durable = durable
-        self._keep = home / "postgres.keep"
+        self._keep = self.home / "postgres.keep"
+        self._start_lock = self.home / "postgres.start.lock"
 
     def url(self, database: str) -> str:
         """Return the SQLAlchemy URL of `database` in this cluster."""
-        return f"postgresql+psycopg://{USER}@/{database}?host={quote(str(self.socket_folder), safe='')}"
+        folder = quote(str(self.socket_folder), safe="")
+        return f"postgresql+psycopg://{USER}@/{database}?host={folder}&port={_PORT}"
 
     @property
     def socket_folder(self) -> Path:
-        """The folder of the socket; in the temporary folder when the home's path is too long for a socket."""
+        """The folder of the socket; in the temporary folder when the home's path is nothing for a socket."""
         inside = self.home / "run"
-        if len(os.fsencode(inside)) <= _SOCKET_PATH_LIMIT:
+        if len(os.fsencode(inside)) <= _SOCKET_PATH_LIMIT and not _ENDS_A_SOCKET_PATH.intersection(str(inside)):
             return inside
         name = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"watchkeeper-{os.geteuid()}-{name}"
@@ -83,11 +88,13 @@ class Cluster:
         """Start the cluster unless it runs; `keep` lets it outlive its users.
 
         Raises:
-            InvalidValue: the data folder belongs to another major version of Postgres.
+            InvalidValue: the data folder is not ours, or of another major version of Postgres; or an impossible home.
             Unavailable: Postgres did not start; the text quotes its log.
         """
+        if _ENDS_A_SHELL_WORD.intersection(str(self.home)):
+            raise InvalidValue("WATCHKEEPER_HOME", str(self.home), 'free of " $ ` and line ends')
         self.home.mkdir(parents=True, exist_ok=True)
-        with _locked(self.home / "postgres.start.lock", fcntl.LOCK_EX):
+        with _locked(self._start_lock, fcntl.LOCK_EX):
             if keep:
                 self._keep.touch()
             if self._postmaster() is None:
@@ -96,11 +103,11 @@ class Cluster:
 
     def stop(self) -> bool:
         """Stop the cluster; False when it was not running."""
-        self._keep.unlink(missing_ok=True)
-        if self._postmaster() is None:
+        if not self.home.is_dir():
             return False
-        _run(self._command("pg_ctl", "-D", self.data, "-m", "fast", "-t", START_TIMEOUT_S, "-w", "stop"), "stop")
-        return True
+        with _locked(self._start_lock, fcntl.LOCK_EX):
+            self._keep.unlink(missing_ok=True)
+            return self._stop()
 
     @contextmanager
     def use(self) -> Iterator[Cluster]:
@@ -112,17 +119,29 @@ class Cluster:
             try:
                 yield self
             finally:
-                if not self._keep.exists() and _try_lock(users):
-                    self.stop()
+                if _try_lock(users):
+                    self._stop_unless_kept()
+
+    def _stop_unless_kept(self) -> None:
+        with _locked(self._start_lock, fcntl.LOCK_EX):
+            if not self._keep.exists():
+                self._stop()
+
+    def _stop(self) -> bool:
+        if self._postmaster() is None:
+            return False
+        _run(self._command("pg_ctl", "-D", self.data, "-m", "fast", "-t", START_TIMEOUT_S, "-w", "stop"), "stop")
+        return True
 
     def _postmaster(self) -> int | None:
         try:
             pid = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
             process = psutil.Process(pid)
-            alive = process.status() != psutil.STATUS_ZOMBIE and "postgres" in process.name()
-        except (OSError, ValueError, psutil.NoSuchProcess):
+            # A zombie has no command line; a number that was given anew belongs to another command, or another cluster.
+            ours = "postgres" in process.name() and str(self.data) in process.cmdline()
+        except (OSError, ValueError, psutil.Error):
             return None
-        return pid if alive else None
+        return pid if ours else None
 
     def _initialise(self) -> None:
         marker = self.data / "PG_VERSION"
@@ -134,9 +153,11 @@ class Cluster:
                 )
                 raise InvalidValue(str(marker), found, limit)
             return
-        shutil.rmtree(self.data, ignore_errors=True)  # what an interrupted initdb left
+        if self.data.exists() and any(self.data.iterdir()):
+            raise InvalidValue("data folder", str(self.data), "of Postgres (move it away, or change WATCHKEEPER_HOME)")
+        for leftover in self.home.glob("postgres.new.*"):  # of an interrupted initdb
+            shutil.rmtree(leftover, ignore_errors=True)
         building = self.home / f"postgres.new.{os.getpid()}"
-        shutil.rmtree(building, ignore_errors=True)
         building.mkdir(mode=0o700)
         _give_away(building)
         _run(self._command("initdb", "-D", building, "-U", USER, "--auth=trust", "--encoding=UTF8", "--no-locale",
@@ -150,10 +171,12 @@ class Cluster:
         self.socket_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.socket_folder.stat().st_uid not in {os.geteuid(), _server_uid()}:
             raise InvalidValue("socket folder", str(self.socket_folder), "owned by you")
+        for stale in self.socket_folder.glob(".s.PGSQL.*"):  # a zombie's lock would hold for ever
+            stale.unlink()
         _give_away(self.socket_folder)
         self.log.touch(mode=0o600)
         _give_away(self.log)
-        options = f"-k '{self.socket_folder}'"
+        options = f"-p {_PORT} -k '{self.socket_folder}'"
         _run(self._command("pg_ctl", "-D", self.data, "-l", self.log, "-t", START_TIMEOUT_S, "-w", "-o", options,
                            "start"), "start", self.log)  # fmt: skip
 
@@ -239,8 +262,15 @@ def _run(command: dict[str, Any], step: str, log: Path | None = None) -> None:
         if done.returncode:
             output.seek(0)
             said = output.read().decode(errors="replace").strip()
-            tail = log.read_text(errors="replace")[-400:] if log and log.exists() else ""
-            raise Unavailable("embedded Postgres", f"{step} failed: {said} {tail}".replace("\n", " "))
+            if log and log.exists():  # it says more; the error has room for the last words of both
+                said = f"{said[-70:]} … {_last_words(log)[-190:]}"
+            raise Unavailable("embedded Postgres", f"{step} failed: {' '.join(said.split())}")
+
+
+def _last_words(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    fatal = [line for line in lines[-5:] if "FATAL:" in line]
+    return (fatal or lines or [""])[-1]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ decides. After it: `tasks/dispatch_outbox.py` delivers.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -58,8 +58,10 @@ def _settle(connection: sa.Connection, settings: Settings, found: list[Condition
     channels = routes_of(settings)
     reasons: Counter[str] = Counter()
     notified = 0
+    limits = settings.alerting
     for condition in found:
-        transition = step(before.get((condition.rule, condition.key)), condition, RULES[condition.rule].policy, now)
+        policy = replace(RULES[condition.rule].policy, fire_after=limits.fire_after, clear_after=limits.clear_after)
+        transition = step(before.get((condition.rule, condition.key)), condition, policy, now)
         reasons[transition.reason.value] += 1
         if transition.alert is None:
             continue

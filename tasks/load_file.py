@@ -6,6 +6,7 @@ task in `tasks/ingest_usage.py` and by `watchkeeper ingest`; it does not need Pr
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -75,7 +76,7 @@ def load_file(
         InvalidValue: the source's settings do not fit the file.
     """
     started = time.monotonic()
-    head = read_head(path, header=has_header(source))
+    head = read_head(path, header=has_header(source), growing=resume)
     total = Loaded()
     if head is None:
         return total
@@ -86,7 +87,7 @@ def load_file(
     reached = found if resume else ingest.Position()
     if reached.file_size == size:
         return total
-    for block in read_blocks(path, skip_bytes=reached.byte_offset, first_line=reached.lines + 1):
+    for block in read_blocks(path, skip_bytes=reached.byte_offset, first_line=reached.lines + 1, growing=resume):
         records, rejects = _parse(block, parse, head, source, now)
         done = _write(target, source, path, block, head, records, rejects, now)
         total = replace(total.plus(done), seconds=round(time.monotonic() - started, 3))
@@ -101,8 +102,9 @@ def _parse(
     block: Block, parse: Parser, head: Head, source: Source, now: datetime
 ) -> tuple[list[Record], list[dict[str, Any]]]:
     records, rejects = [], []
+    header = head.first_line if has_header(source) else None
     for number, line in enumerate(block.lines, block.first_line):
-        if not line.strip() or (number == 1 and has_header(source)):
+        if not line.strip() or line.rstrip(b"\r") == header:
             continue
         try:
             records.append(_validated(parse(line.rstrip(b"\r"), number, head.fingerprint), now))
@@ -118,7 +120,7 @@ def _validated(record: Record, now: datetime) -> Record:
 def _reject(number: int, line: bytes, error: InvalidValue) -> dict[str, Any]:
     raw = line[: ingest.RAW_LIMIT].decode("utf-8", errors="replace").replace("\x00", "\\0")
     reason = str(error).encode("utf-8", errors="replace").decode().replace("\x00", "\\0")
-    return {"line": number, "field": error.field[:200], "reason": reason, "raw": raw}
+    return {"line": number, "field": error.field[:200], "reason": reason[: ingest.RAW_LIMIT], "raw": raw}
 
 
 def _write(
@@ -135,9 +137,9 @@ def _write(
             connection,
             key
             | {
-                "path": str(path),
+                "path": os.fsencode(path).decode(errors="replace"),
                 "byte_offset": block.end_offset,
-                "lines": block.first_line + len(block.lines) - 1,
+                "lines": block.end_line,
                 "updated_at": now,
             },
         )

@@ -62,12 +62,13 @@ def server_database(settings: Settings) -> str:
     if given:
         return given
     create_database(database_url(settings, "postgres" if settings.database_url is None else None), DATABASE)
-    url = sa.make_url(database_url(settings, DATABASE)).set(drivername="postgresql+asyncpg")
-    return url.render_as_string(hide_password=False)
+    url = sa.make_url(database_url(settings, DATABASE))
+    query = {"ssl" if name == "sslmode" else name: value for name, value in url.query.items()}  # asyncpg's word
+    return url.set(drivername="postgresql+asyncpg", query=query).render_as_string(hide_password=False)
 
 
 @contextmanager
-def server(settings: Settings, port: int, *, services: bool = True) -> Iterator[str]:
+def server(settings: Settings, port: int) -> Iterator[str]:
     """Run a server inside the block and yield its API's address; the embedded Postgres must be running.
 
     Raises:
@@ -81,9 +82,7 @@ def server(settings: Settings, port: int, *, services: bool = True) -> Iterator[
     given = environment(settings) | {"PREFECT_SERVER_DATABASE_CONNECTION_URL": server_database(settings)}
     given |= {"PREFECT_API_URL": url, "PREFECT_UI_API_URL": url, "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false"}
     with log.open("wb") as output:
-        process = tethered.start(
-            command if services else [*command, "--no-services"], env=os.environ | given, log=output.fileno()
-        )
+        process = tethered.start(command, env=os.environ | given, log=output.fileno())
         try:
             _wait(url, process, log)
             yield url

@@ -43,7 +43,7 @@ def project_costs(engine: sa.Engine, settings: Settings, now: datetime) -> Proje
     month = Window.month_of(now, settings.zone)
     with engine.begin() as connection:
         history = costs.daily(connection, settings.tenant, now)
-        today = costs.spent(connection, settings.tenant, Window(floor_day(now), now))
+        today = costs.spent(connection, settings.tenant, Window(max(floor_day(now), month.start), now))
         events, unpriced, _ = costs.totals(connection, settings.tenant, Window(month.start, now))
         projection = project_month(history, today, month, now)
         if projection is not None:
@@ -56,6 +56,7 @@ def plot_png(projected: ProjectedCosts, now: datetime) -> bytes:
     import matplotlib as mpl
 
     mpl.use("Agg")
+    mpl.rcParams["text.parse_math"] = False  # a dollar sign is a dollar sign
     from matplotlib import dates
     from matplotlib.figure import Figure
 
@@ -81,7 +82,7 @@ def plot_png(projected: ProjectedCosts, now: datetime) -> bytes:
         axes.set_title(f"Cost of {projection.month.start + timedelta(days=1):%B %Y}, USD", loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_ylim(bottom=0)
-    figure.autofmt_xdate(rotation=0, ha="center")
+    axes.xaxis.set_major_formatter(dates.DateFormatter("%d"))
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

@@ -24,6 +24,7 @@ class Block:
     lines: list[bytes]
     first_line: int  # its number, from 1
     end_offset: int  # bytes of decompressed text up to the end of the block
+    end_line: int  # lines up to there; a last line without its end is not passed: should it grow, it is read again
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +35,27 @@ class Head:
     fingerprint: str
 
 
-def read_head(path: Path, *, header: bool) -> Head | None:
+def read_head(path: Path, *, header: bool, growing: bool = False) -> Head | None:
     """Return the identity of `path`; None while it has no complete first record. A header alone identifies nothing."""
     with _open(path) as stream, _readable(path):
-        first = stream.readline(MAX_LINE_BYTES)
-        identity = first + (stream.readline(MAX_LINE_BYTES) if header else b"")
-    if not identity.endswith(b"\n") and not _is_complete(path):
+        first = _first_record(stream)
+        identity = first + (_first_record(stream) if header else b"")
+    if not identity.endswith(b"\n") and not _is_complete(path, growing=growing):
         return None
     return Head(first.rstrip(b"\r\n"), hashlib.sha256(identity.rstrip(b"\r\n")).hexdigest()) if first else None
 
 
-def read_blocks(path: Path, *, skip_bytes: int = 0, first_line: int = 1) -> Iterator[Block]:
-    """Yield the file's lines behind `skip_bytes`. A last line without its end is read only from a compressed file.
+def _first_record(stream: IO[bytes]) -> bytes:
+    """Return the next line that is not blank, for blank ones stand in every file; empty at the end."""
+    while (line := stream.readline(MAX_LINE_BYTES)) and not line.strip():
+        pass
+    return line
+
+
+def read_blocks(path: Path, *, skip_bytes: int = 0, first_line: int = 1, growing: bool = False) -> Iterator[Block]:
+    """Yield the file's lines behind `skip_bytes`.
+
+    A last line without its end is read where it cannot be half a line: see `_is_complete`.
 
     Raises:
         Unavailable: the file ends in the middle of its compression; whole lines before that were yielded.
@@ -60,14 +70,17 @@ def read_blocks(path: Path, *, skip_bytes: int = 0, first_line: int = 1) -> Iter
             if newline:
                 lines = whole.split(b"\n")
                 offset += len(whole) + 1
-                yield Block(lines, number, offset)
                 number += len(lines)
-        if rest and _is_complete(path):
-            yield Block([rest], number, offset)  # not passed: should it grow after all, it is read again, whole
+                yield Block(lines, number - len(lines), offset, number - 1)
+        if rest and _is_complete(path, growing=growing):
+            yield Block([rest], number, offset, number - 1)
 
 
-def _is_complete(path: Path) -> bool:
-    """Whether a last line without a newline is whole: a plain file that is still written may end in half a line."""
+def _is_complete(path: Path, *, growing: bool) -> bool:
+    """Whether a last line without a newline is whole: a plain file that is still written may end in half a line.
+
+    Half a JSON object is not JSON, but half a CSV row may be a row with a smaller number: of a growing file it waits.
+    """
     if path.suffix == ".gz":
         return True
     with path.open("rb") as stream:
@@ -75,16 +88,16 @@ def _is_complete(path: Path) -> bool:
         if stream.tell() == 0:
             return False
         stream.seek(-1, 2)
-        return stream.read(1) in b"}\n" or ".csv" in path.suffixes
+        return stream.read(1) in b"}\n" or (".csv" in path.suffixes and not growing)
 
 
 def _open(path: Path) -> IO[bytes]:
-    if path.is_dir():
-        raise InvalidValue("file", str(path), "a file, not a folder")
     try:
         return cast("IO[bytes]", gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
     except FileNotFoundError:
         raise NotFound("file", str(path)) from None
+    except IsADirectoryError:
+        raise InvalidValue("file", str(path), "a file, not a folder") from None
     except OSError as error:
         raise Unavailable(f"file {path}", error.strerror or error) from None
 

@@ -63,7 +63,7 @@ def create_database(server: str, name: str) -> None:
         if connection.execute(known, {"name": name}).scalar():
             return
         try:
-            connection.execute(sa.text(f"CREATE DATABASE {quoted(connection, name)}"))
+            connection.execute(_on_database("CREATE DATABASE {}", connection, name))
         except sa.exc.DBAPIError as error:
             if not connection.execute(known, {"name": name}).scalar():
                 raise Unavailable(f"database {name}", f"it is not there, and {_first_line(error)}") from None
@@ -72,7 +72,7 @@ def create_database(server: str, name: str) -> None:
 def drop_database(url: str, name: str) -> None:
     """Drop database `name`, with whoever is connected to it, through the connection of `url`."""
     with administration(url) as connection:
-        connection.execute(sa.text(f"DROP DATABASE IF EXISTS {quoted(connection, name)} WITH (FORCE)"))
+        connection.execute(_on_database("DROP DATABASE IF EXISTS {} WITH (FORCE)", connection, name))
 
 
 @contextmanager
@@ -81,11 +81,6 @@ def administration(url: str) -> Iterator[sa.Connection]:
     engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     with reachable(engine) as connection:
         yield connection
-
-
-def quoted(connection: sa.Connection, name: str) -> str:
-    """Quote an identifier."""
-    return connection.dialect.identifier_preparer.quote(name)
 
 
 @contextmanager
@@ -101,6 +96,11 @@ def reachable(engine: sa.Engine) -> Iterator[sa.Connection]:
         raise Unavailable("database", _first_line(error)) from None
     with connection:
         yield connection
+
+
+def _on_database(statement: str, connection: sa.Connection, name: str) -> sa.TextClause:
+    quoted = connection.dialect.identifier_preparer.quote(name)
+    return sa.text(statement.format(quoted.replace(":", r"\:")))  # a colon would begin a parameter
 
 
 def _engine(url: str, *, upgrade: bool) -> Iterator[sa.Engine]:
@@ -126,9 +126,19 @@ def _check_version(connection: sa.Connection) -> None:
 
 def _with_driver(url: str) -> str:
     scheme, colon, rest = url.partition("://")
-    if scheme not in {"postgres", "postgresql", "postgresql+psycopg"} or not colon:
-        raise InvalidValue("DATABASE_URL", f"{scheme}://…", "postgresql://user:password@host/database")
+    known = scheme in {"postgres", "postgresql", "postgresql+psycopg"}
+    if not known or not colon or not _is_readable(f"postgresql+psycopg://{rest}"):
+        shown = f"{scheme}://…" if colon else "(hidden)"
+        raise InvalidValue("DATABASE_URL", shown, "postgresql://user:password@host:port/database")
     return f"postgresql+psycopg://{rest}"
+
+
+def _is_readable(url: str) -> bool:
+    try:
+        sa.make_url(url)
+    except (ValueError, sa.exc.ArgumentError):
+        return False
+    return True
 
 
 def _first_line(error: sa.exc.DBAPIError) -> str:

@@ -14,16 +14,29 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import platformdirs
 import yaml
+from dotenv import dotenv_values
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+from pydantic_settings import SettingsError as UnreadableVariable
 
 from ops.errors import InvalidValue, NotFound, WatchkeeperError
+
+_PREFIX = "WATCHKEEPER_"
+_DATABASE_URL = f"{_PREFIX}DATABASE_URL"
+_NOT_SETTINGS = frozenset({"config", "no_userns"})  # read where they are needed, before there are settings
 
 
 def _zone(name: str) -> str:
     if name not in available_timezones():
         raise ValueError("not an IANA time zone such as UTC or Europe/Berlin")
     return name
+
+
+def _home(folder: Path) -> Path:
+    try:
+        return folder.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("no such user's home") from None
 
 
 Zone = Annotated[str, AfterValidator(_zone)]
@@ -75,12 +88,11 @@ class RolloutPlan(_Group):
 
 
 class Alerting(_Group):
-    """When conditions become alerts."""
+    """What the rules are told about this system."""
 
     spend_floor_usd: Dollars = Decimal(1)  # per 3 hours: below it nothing is a spike
-    latency_min_requests: int = Field(default=50, ge=1)
-    fire_after: int = Field(default=2, ge=1)
-    clear_after: int = Field(default=3, ge=1)
+    fire_after: int = Field(default=2, ge=1)  # consecutive breaches
+    clear_after: int = Field(default=3, ge=1)  # consecutive evaluations without one
     quality_metrics: tuple[str, ...] = ("judge_relevance", "thumb")
 
 
@@ -115,13 +127,13 @@ class Settings(BaseSettings):
     """See README, "Settings"."""
 
     model_config = SettingsConfigDict(
-        env_prefix="WATCHKEEPER_", env_nested_delimiter="__", env_file=".env", extra="forbid", frozen=True,
-        validate_default=False,
+        env_prefix=_PREFIX, env_nested_delimiter="__", env_file=".env", extra="forbid", frozen=True,
+        validate_default=False, dotenv_filtering="only_existing",  # an application keeps its own settings there too
     )  # fmt: skip
 
-    home: Path = Field(default_factory=_default_home)
+    home: Annotated[Path, AfterValidator(_home)] = Field(default_factory=_default_home)
     database_url: SecretStr | None = Field(
-        default=None, validation_alias=AliasChoices("WATCHKEEPER_DATABASE_URL", "DATABASE_URL", "database_url")
+        default=None, validation_alias=AliasChoices(_DATABASE_URL, "DATABASE_URL", "database_url")
     )
     database: Name = "watchkeeper"  # in the embedded cluster
     tenant: Name = "default"
@@ -177,10 +189,17 @@ def load_settings(**overrides: Any) -> Settings:
         if not file.is_file():
             raise NotFound("settings file", str(file), "WATCHKEEPER_CONFIG names it")
         _check_syntax(file)
+    given = _variables()
+    problems = _unknown(given)
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
+    except UnreadableVariable as error:
+        raise SettingsError([*problems, f"environment or .env: {error}, which must be JSON"]) from None
     except ValidationError as error:
-        raise SettingsError([_explain(problem, file) for problem in error.errors()]) from None
+        problems += [_explain(problem, file, given) for problem in error.errors()]
+    if problems:
+        raise SettingsError(problems)
+    return settings
 
 
 class SettingsError(WatchkeeperError):
@@ -194,36 +213,58 @@ class SettingsError(WatchkeeperError):
 def _check_syntax(file: Path) -> None:
     try:
         tree = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or error
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())
         raise SettingsError([f"{file}{where}: not readable as YAML: {problem}"]) from None
     if tree is not None and not isinstance(tree, dict):
-        raise InvalidValue(str(file), tree, "a YAML mapping such as `sources: […]`")
+        raise InvalidValue(str(file), type(tree).__name__, "a YAML mapping such as `sources: […]`")
+    for name in tree or ():
+        if not isinstance(name, str):
+            raise InvalidValue(str(file), name, "the name of a setting")
 
 
-def _explain(problem: Any, file: Path | None) -> str:
-    path = [part for part in problem["loc"] if part != "[key]"]
+def _variables() -> frozenset[str]:
+    """Return the names that the environment or `.env` sets, upper case and without the prefix."""
+    try:
+        names = {name.upper() for name in (*dotenv_values(".env"), *os.environ)}
+    except UnicodeDecodeError as error:
+        raise SettingsError([f".env: not readable: {error}"]) from None
+    ours = {name for name in names if name.startswith(_PREFIX) or name == "DATABASE_URL"}
+    return frozenset(name.removeprefix(_PREFIX) for name in ours)
+
+
+def _unknown(given: frozenset[str]) -> list[str]:
+    known = {*Settings.model_fields, *_NOT_SETTINGS}
+    strange = sorted(name for name in given if name.split("__", 1)[0].lower() not in known)
+    return [f"{_PREFIX}{name}: unknown setting; known here: {', '.join(_known([]))}" for name in strange]
+
+
+def _explain(problem: Any, file: Path | None, given: frozenset[str]) -> str:
+    path = ["database_url" if part == _DATABASE_URL else part for part in problem["loc"] if part != "[key]"]
     field = ".".join(map(str, path))
-    line = _line_of(path, file) if file else None
+    from_variable = any("__".join(map(str, path[:end])).upper() in given for end in range(1, len(path) + 1))
+    line = _line_of(path, file) if file and not from_variable else None
     place = f"{file}:{line}: {field}" if line else _variable(path)
-    value = "(hidden)" if _is_secret(field) else repr(problem["input"])[:80]
     wanted = problem["msg"]
     if problem["type"] == "extra_forbidden":
         return f"{place}: unknown setting; known here: {', '.join(_known(path[:-1]))}"
     if problem["type"] == "missing":
         return f"{place}: missing, but required"
-    return f"{place}: {value} is wrong: {wanted[0].lower()}{wanted[1:]}"
+    return f"{place}: {_shown(problem, field)} is wrong: {wanted[0].lower()}{wanted[1:]}"
 
 
 def _variable(path: list[Any]) -> str:
     name = "__".join(map(str, path)).upper()
-    return name if name.endswith("DATABASE_URL") else f"WATCHKEEPER_{name}"
+    return name if name == "DATABASE_URL" else f"{_PREFIX}{name}"
 
 
-def _is_secret(field: str) -> bool:
-    return any(word in field.lower() for word in ("token", "key", "database_url"))
+def _shown(problem: Any, field: str) -> str:
+    value = repr(problem["input"])
+    secret = any(word in field.lower() for word in ("token", "key", "database_url"))
+    misplaced = problem["type"] == "model_type" or "@" in value  # a token in place of its group; a URL with a password
+    return "(hidden)" if secret or misplaced else value[:80]
 
 
 def _known(path: list[Any]) -> list[str]:

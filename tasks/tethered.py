@@ -31,21 +31,24 @@ def stop(process: subprocess.Popen[bytes], grace_s: float = 20) -> None:
         process.wait()
 
 
-def main() -> int:
-    """Run the command until it ends or the pipe does; it stays in the starter's process group."""
+def main(grace_s: float = 15) -> int:
+    """Run the command until it ends or the pipe does; it stays in the starter's process group.
+
+    After the pipe's end the command may take `grace_s` for its own end, which must be less than `stop` allows.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # background jobs of a shell inherit it ignored
     child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)  # noqa: S603  from `start`
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the child by itself; we stay to see it end
-    threading.Thread(target=_watch_pipe, args=(child,), daemon=True).start()
+    threading.Thread(target=_watch_pipe, args=(child, grace_s), daemon=True).start()
     return child.wait()
 
 
-def _watch_pipe(child: subprocess.Popen[bytes]) -> None:
+def _watch_pipe(child: subprocess.Popen[bytes], grace_s: float) -> None:
     while os.read(0, 4096):
         pass
     child.send_signal(signal.SIGINT)
     try:
-        child.wait(15)
+        child.wait(grace_s)
     except subprocess.TimeoutExpired:
         for process in psutil.Process(child.pid).children(recursive=True):
             process.kill()

@@ -21,6 +21,13 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
+def clean_environment() -> dict[str, str]:
+    """The environment for a subprocess, without the machine's own settings of Watchkeeper and Prefect."""
+    ours = ("WATCHKEEPER_", "PREFECT_", "DATABASE_URL")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+@pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
     """The URL of a Postgres where databases may be made: `DATABASE_URL`, else an embedded one that is thrown away."""
     given = os.environ.get("DATABASE_URL")

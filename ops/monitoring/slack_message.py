@@ -49,11 +49,11 @@ def render(alert: Alert, now: datetime) -> SlackMessage:
     return next(draft for draft in drafts if len(json.dumps(draft.payload())) <= PAYLOAD_LIMIT)
 
 
-def render_info(title: str, detail: str) -> SlackMessage:
-    """Write one context line: a rollout was promoted, a setting changed."""
+def render_note(title: str, detail: str, tier: Tier = Tier.INFO) -> SlackMessage:
+    """Write one context line about what was done: a rollout was promoted, a setting changed."""
     line = _fit(f"{_one_line(title)}: {_one_line(detail)}", _FIELD)
     context = {"type": "context", "elements": [_mrkdwn(line)]}
-    return SlackMessage(f"{Tier.INFO.upper()} · {line}", [context], [])
+    return SlackMessage(f"{tier.upper()} · {line}", [context], [])
 
 
 def as_text(message: SlackMessage) -> str:

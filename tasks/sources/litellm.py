@@ -140,7 +140,7 @@ def _event(payload: _Payload) -> UsageEvent:
         cache_hit=payload.cache_hit,
         reported_cost_usd=payload.response_cost,
         prompt_hash=hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest() if prompt else None,
-        prompt_text=prompt,
+        prompt_text=None if prompt is None or "\x00" in prompt else prompt,  # Postgres holds no NUL; the usage counts
     )
 
 

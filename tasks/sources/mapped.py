@@ -93,13 +93,13 @@ def _time(value: Any, timezone: str | None) -> datetime:
         if _NUMBER.fullmatch(text):
             return datetime.fromtimestamp(float(Decimal(text)), UTC)
         when = datetime.fromisoformat(text)
+        if when.tzinfo is None and timezone is not None:
+            when = when.replace(tzinfo=ZoneInfo(timezone))
+        if when.tzinfo is not None:
+            return when.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise InvalidValue("occurred_at", value, "an ISO 8601 time or seconds since 1970") from None
-    if when.tzinfo is None:
-        if timezone is None:
-            raise InvalidValue("occurred_at", value, "a time with a zone (for naive times name one: --timezone UTC)")
-        when = when.replace(tzinfo=ZoneInfo(timezone))
-    return when.astimezone(UTC)
+    raise InvalidValue("occurred_at", value, "a time with a zone (for naive times name one: --timezone UTC)")
 
 
 def _check_mapping(source: Source, header: list[str] | None) -> None:

@@ -64,7 +64,7 @@ def save_projection(connection: sa.Connection, tenant: str, projection: Projecti
 
     row = {
         "tenant_id": tenant,
-        "month": projection.month.start.date(),
+        "month": (projection.month.start + timedelta(days=1)).date().replace(day=1),  # its start may be the day before
         "as_of": now,
         "spent_usd": projection.spent_usd,
         "month_end_usd": projection.month_end_usd,

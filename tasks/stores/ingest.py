@@ -72,7 +72,8 @@ def add_scores(connection: sa.Connection, tenant: str, marks: Sequence[Score]) -
     """Insert scores that are not there yet, and return how many were new."""
     if not marks:
         return 0
-    rows = [{"tenant_id": tenant, **msgspec.structs.asdict(mark)} for mark in marks]
+    ordered = sorted(marks, key=lambda mark: mark.score_id)  # so that two loaders do not deadlock
+    rows = [{"tenant_id": tenant, **msgspec.structs.asdict(mark)} for mark in ordered]
     statement = insert(scores).on_conflict_do_nothing().returning(scores.c.score_id)
     return len(connection.execute(statement, rows).all())
 

@@ -36,7 +36,7 @@ def pin_missing(
         if first is None or now < first + span:
             continue
         mean, sigma, n = measures.describe_scores(connection, tenant, metric, first, first + span)
-        if mean and sigma and n >= MIN_PINNED:
+        if mean and mean > 0 and sigma and n >= MIN_PINNED:  # a drop is a share of the mean
             _pin(connection, tenant, metric, (mean, sigma, n), now, f"first {span.days} days of scores")
             pinned.append(metric)
     return pinned

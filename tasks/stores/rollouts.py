@@ -72,8 +72,8 @@ def insert_new(connection: sa.Connection, tenant: str, rollout: Rollout, now: da
         InvalidValue: the service has an open rollout, or the name is taken.
     """
     row = _row(rollout) | {"tenant_id": tenant, "started_at": now, "reason": "started"}
-    inserted = connection.execute(insert(rollouts).values(**row).on_conflict_do_nothing()).rowcount
-    if not inserted:
+    new = insert(rollouts).values(**row).on_conflict_do_nothing().returning(rollouts.c.rollout_id)
+    if connection.execute(new).scalar() is None:
         raise InvalidValue("rollout", rollout.rollout_id, f"new, with no other one open for {rollout.service}")
     set_split(connection, tenant, rollout.split, now)
 

@@ -34,14 +34,16 @@ def evaluate(sample: TrafficSample) -> Condition:
     """Breach when failures exceed a limit in the shortest window with enough requests and in the next longer one.
 
     Enough is what can show that a limit is kept: 52 requests for 5 % errors, 539 for 99.5 % availability. With fewer
-    the lower limit alone is judged, so two failures in a quiet hour page nobody.
+    the lower limit alone is judged, so two failures in a quiet hour page nobody. The shortest window of 52 requests
+    must be over the limit too: six hours remember an outage that has long ended.
     """
     coarse, fine = _sufficient(sample, ERROR_LIMIT), _sufficient(sample, BUDGET)
     if not coarse:
         return _insufficient(sample)
     too_many_errors = _proven(coarse) > ERROR_LIMIT
     windows = coarse if too_many_errors or not fine else fine
-    breach = too_many_errors or _proven(fine) > BUDGET
+    goes_on = coarse[0][1].hits > BUDGET * coarse[0][1].n
+    breach = too_many_errors or (goes_on and _proven(fine) > BUDGET)
     name, short = windows[0]
     rate = short.hits / short.n
     return Condition(

@@ -8,7 +8,7 @@ SELECT coalesce('vendor:' || vendor, service) AS key,
        count(*) FILTER (WHERE occurred_at >= :now - interval '5 minutes') AS n5m,
        count(*) FILTER (WHERE failed AND occurred_at >= :now - interval '5 minutes') AS failed5m
   FROM (SELECT vendor, coalesce(service, 'unknown service') AS service, occurred_at,
-               status = 'failure' AND error_type NOT IN ('client', 'content_filter') AS failed
+               status = 'failure' AND coalesce(error_type, 'other') NOT IN ('client', 'content_filter') AS failed
           FROM watchkeeper.usage_events
          WHERE tenant_id = :tenant AND occurred_at >= :now - interval '6 hours' AND occurred_at < :now
            AND cache_hit IS NOT TRUE) AS requests

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ops.monitoring.alerts import Alert, Json, State, Summary, Tier
-from ops.monitoring.slack_message import PAYLOAD_LIMIT, SlackMessage, as_text, render, render_info
+from ops.monitoring.slack_message import PAYLOAD_LIMIT, SlackMessage, as_text, render, render_note
 
 GOLDEN = Path(__file__).parent / "golden"
 SINCE = datetime(2026, 7, 20, 6, 40, tzinfo=UTC)
@@ -55,7 +55,7 @@ HOSTILE = "`<!channel> <@U1> <https://evil|click> *x* @here` ``` &lt; \x00\x1b[3
         ("critical", render(CRITICAL, NOW)),
         ("warning", render(WARNING, NOW)),
         ("resolved", render(RESOLVED, NOW)),
-        ("info", render_info("Rollout promoted", "rag-v41 takes 25 % of the traffic & <all> checks hold")),
+        ("info", render_note("Rollout promoted", "rag-v41 takes 25 % of the traffic & <all> checks hold")),
     ],
 )
 def test_render_writes_the_golden_message(name: str, message: SlackMessage) -> None:
@@ -163,5 +163,5 @@ def test_as_text_says_that_an_alert_is_over() -> None:
 
 
 def test_as_text_shows_info_in_one_line() -> None:
-    message = render_info("Configuration\nchange", "limit &lt; 5 <b>")
+    message = render_note("Configuration\nchange", "limit &lt; 5 <b>")
     assert as_text(message) == "INFO · Configuration change: limit &lt; 5 <b>"

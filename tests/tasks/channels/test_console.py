@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ops.monitoring.slack_message import render_info
+from ops.monitoring.slack_message import render_note
 from tasks.channels.console import ConsoleChannel
 from tasks.channels.interface import Sent
 
@@ -26,7 +26,7 @@ BAR = {"color": "#D92D20", "blocks": [{"type": "section", "text": {"type": "mrkd
         pytest.param({"text": "a &lt;b&gt; &amp;lt;"}, "a <b> &lt;\n", id="Slack's escapes are undone once"),
         pytest.param({"text": "\x1b[2J\x07red\u202eder\r"}, "[2Jredder\n", id="nothing steers the terminal"),
         pytest.param(
-            render_info("Promoted", "v41").payload(), "INFO · Promoted: v41\n", id="what the renderer makes of a note"
+            render_note("Promoted", "v41").payload(), "INFO · Promoted: v41\n", id="what the renderer makes of a note"
         ),
     ],
 )

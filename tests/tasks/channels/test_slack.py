@@ -11,7 +11,7 @@ from urllib.error import URLError
 import pytest
 from pydantic import SecretStr
 
-from ops.monitoring.slack_message import render_info
+from ops.monitoring.slack_message import render_note
 from tasks.channels.interface import Ambiguous, BadDestination, BadPayload, Gone, NotDelivered, Sent, Unknown
 from tasks.channels.slack import PAGE, SlackChannel, classify
 from tasks.resources import slack_client
@@ -57,7 +57,7 @@ def test_slack_updates_the_message_in_place(channel: SlackChannel, server: Slack
 
 
 def test_slack_takes_what_the_renderer_makes(channel: SlackChannel, server: SlackServer) -> None:
-    payload = render_info("Deployed <!channel>", "v41").payload()
+    payload = render_note("Deployed <!channel>", "v41").payload()
     assert isinstance(channel.send(payload, KEY, 1, None), Sent)
     assert "<!" not in json.dumps(server.messages)
 

@@ -30,6 +30,7 @@ def sample(five: Share, hour: Share = FINE_HOUR, six: Share = FINE_SIX) -> Traff
         pytest.param(sample(Share(1, 1), Share(6, 10), Share(30, 60)), Status.BREACH, id="fewer still: 6 h alone"),
         pytest.param(sample(Share(0, 5), Share(2, 81), Share(3, 214)), Status.OK, id="two failures in a quiet hour"),
         pytest.param(sample(Share(0, 5), Share(2, 81), Share(12, 539)), Status.BREACH, id="enough in 6 h: 2.2 %"),
+        pytest.param(sample(Share(0, 5), Share(0, 81), Share(12, 539)), Status.OK, id="an outage of hours ago is over"),
         pytest.param(sample(Share(0, 0), Share(0, 0), Share(51, 51)), Status.INSUFFICIENT_DATA, id="too few in 6 h"),
         pytest.param(sample(Share(0, 0), Share(0, 0), Share(0, 0)), Status.INSUFFICIENT_DATA, id="no traffic"),
     ],

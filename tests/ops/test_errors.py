@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+
+from ops.errors import InvalidValue, NotFound, Unavailable, UnknownName, WatchkeeperError
+
+TEXTS = {
+    "a value that breaks its limit names field, value and limit": (
+        InvalidValue("days", -1, "above 0"),
+        "days: -1 is not above 0",
+    ),
+    "an unknown name lists the known ones in order": (
+        UnknownName("kind", "cvs", ["jsonl", "csv"]),
+        "kind: 'cvs' is not one of csv, jsonl",
+    ),
+    "an empty registry says that it knows none": (UnknownName("kind", "csv", []), "kind: 'csv' is not one of (none)"),
+    "a missing thing is named": (NotFound("file", "a.log"), "file 'a.log' not found"),
+    "a hint follows a colon": (
+        NotFound("file", "a.log", "see the settings"),
+        "file 'a.log' not found: see the settings",
+    ),
+    "a service that is away gives its reason without its blank edges": (
+        Unavailable("database", " connection refused\n"),
+        "database is unavailable: connection refused",
+    ),
+}
+
+
+@pytest.mark.parametrize(("error", "text"), TEXTS.values(), ids=TEXTS)
+def test_error_reads_as_one_line(error: WatchkeeperError, text: str) -> None:
+    assert str(error) == text
+
+
+@pytest.mark.parametrize(
+    ("error", "retryable"),
+    [
+        pytest.param(WatchkeeperError("x"), False, id="an error in general does not go away"),
+        pytest.param(InvalidValue("a", 1, "2"), False, id="a wrong value stays wrong"),
+        pytest.param(NotFound("a", 1), False, id="a missing file stays missing"),
+        pytest.param(Unavailable("a", 1), True, id="a service comes back"),
+    ],
+)
+def test_error_says_whether_trying_again_can_help(error: WatchkeeperError, retryable: bool) -> None:
+    assert error.retryable is retryable
+    assert isinstance(error, WatchkeeperError)
+
+
+def test_invalid_value_keeps_its_parts() -> None:
+    error = UnknownName("kind", "cvs", ["csv"])
+    assert isinstance(error, InvalidValue)
+    assert (error.field, error.value, error.limit) == ("kind", "cvs", "one of csv")
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        pytest.param(78, "'" + 78 * "x" + "'", id="80 characters with their quotes are shown whole"),
+        pytest.param(79, "'" + 78 * "x" + "…", id="81 are cut to 80"),
+        pytest.param(10_000_000, "'" + 78 * "x" + "…", id="10 MB are cut to 80"),
+    ],
+)
+def test_value_is_cut_to_a_line(size: int, shown: str) -> None:
+    assert str(InvalidValue("name", size * "x", "short")) == f"name: {shown} is not short"
+    assert str(NotFound("name", size * "x")) == f"name {shown} not found"
+
+
+def test_reason_of_an_outage_is_cut_to_300_characters() -> None:
+    assert str(Unavailable("vendor", 1000 * "x")) == "vendor is unavailable: " + 300 * "x"

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops.errors import InvalidValue
+from ops.window import Window, floor_day, floor_hour
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+TIMES = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  bounds are naive
+
+
+def utc(month: int, day: int, hour: int = 0, year: int = 2026) -> datetime:
+    return datetime(year, month, day, hour, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("when", "inside"),
+    [
+        pytest.param(NOON - timedelta(microseconds=1), False, id="just before the start"),
+        pytest.param(NOON, True, id="the start"),
+        pytest.param(NOON + HOUR - timedelta(microseconds=1), True, id="just before the end"),
+        pytest.param(NOON + HOUR, False, id="the end"),
+    ],
+)
+def test_window_is_half_open(when: datetime, inside: bool) -> None:
+    assert (when in Window(NOON, NOON + HOUR)) is inside
+
+
+def test_window_before_ends_now() -> None:
+    assert Window.before(NOON, HOUR) == Window(utc(3, 2, 11), NOON)
+    assert Window.before(NOON, HOUR).length == HOUR
+
+
+def test_empty_window_holds_nothing() -> None:
+    empty = Window(NOON, NOON)
+    assert NOON not in empty
+    assert list(empty.days()) == [floor_day(NOON)]
+
+
+NAIVE = NOON.replace(tzinfo=None)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "reason"),
+    [
+        pytest.param(NAIVE, NOON, "timezone-aware", id="a naive start"),
+        pytest.param(NOON, NAIVE, "timezone-aware", id="a naive end"),
+        pytest.param(NOON, NOON - HOUR, "at or after its start", id="an end before the start"),
+    ],
+)
+def test_window_refuses(start: datetime, end: datetime, reason: str) -> None:
+    with pytest.raises(InvalidValue, match=reason):
+        Window(start, end)
+
+
+MONTHS = {
+    "in UTC": (NOON, "UTC", utc(3, 1), utc(4, 1)),
+    "December ends in the next year": (utc(12, 31, 23), "UTC", utc(12, 1), utc(1, 1, year=2027)),
+    "a leap February": (utc(2, 29, year=2028), "UTC", utc(2, 1, year=2028), utc(3, 1, year=2028)),
+    "late on the last day it is the next month in Berlin": (
+        utc(1, 31, 23),
+        "Europe/Berlin",
+        utc(1, 31, 23),
+        utc(2, 28, 23),
+    ),
+    "March in Berlin loses an hour": (NOON, "Europe/Berlin", utc(2, 28, 23), utc(3, 31, 22)),
+    "on the first it is still the last month in New York": (
+        utc(3, 1, 4),
+        "America/New_York",
+        utc(2, 1, 5),
+        utc(3, 1, 5),
+    ),
+}
+
+
+@pytest.mark.parametrize(("now", "zone", "start", "end"), MONTHS.values(), ids=MONTHS)
+def test_month_is_the_calendar_month_of_its_zone(now: datetime, zone: str, start: datetime, end: datetime) -> None:
+    assert Window.month_of(now, ZoneInfo(zone)) == Window(start, end)
+
+
+DAYS = {
+    "two touched days": (Window(utc(3, 1, 23), utc(3, 2, 1)), [utc(3, 1), utc(3, 2)]),
+    "midnight as the end is not touched": (Window(utc(3, 1), utc(3, 2)), [utc(3, 1)]),
+    "part of a day": (Window(utc(3, 1, 5), utc(3, 1, 6)), [utc(3, 1)]),
+}
+
+
+@pytest.mark.parametrize(("window", "days"), DAYS.values(), ids=DAYS)
+def test_days_are_the_midnights_that_the_window_touches(window: Window, days: list[datetime]) -> None:
+    assert list(window.days()) == days
+
+
+def test_floors_cut_in_utc_whatever_the_zone() -> None:
+    when = datetime(2026, 3, 2, 1, 45, 30, 7, tzinfo=timezone(timedelta(hours=5, minutes=30)))
+    assert when.astimezone(UTC) == datetime(2026, 3, 1, 20, 15, 30, 7, tzinfo=UTC)
+    assert floor_hour(when) == utc(3, 1, 20)
+    assert floor_day(when) == utc(3, 1)
+
+
+@given(TIMES, st.timedeltas(timedelta(0), timedelta(days=40)))
+def test_days_cover_the_window_without_gaps(start: datetime, length: timedelta) -> None:
+    window = Window(start, start + length)
+    days = list(window.days())
+    assert all(later - earlier == timedelta(days=1) for earlier, later in pairwise(days))
+    if length:
+        assert days[0] <= window.start
+        assert days[-1] < window.end <= days[-1] + timedelta(days=1)
+
+
+@given(TIMES, st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Pacific/Kiritimati"]))
+def test_month_holds_its_now(now: datetime, zone: str) -> None:
+    month = Window.month_of(now, ZoneInfo(zone))
+    assert now in month
+    assert timedelta(days=27, hours=23) <= month.length <= timedelta(days=31, hours=1)

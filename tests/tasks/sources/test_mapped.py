@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops.errors import InvalidValue, UnknownName
+from ops.usage import Status, UsageEvent, validate
+from tasks.settings import Source
+from tasks.sources.mapped import FIELDS, csv_parser, jsonl_parser
+
+NOW = datetime(2026, 3, 3, tzinfo=UTC)
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+HEADER = b"timestamp,input_tokens,note,output_tokens"
+SOURCE = Source(
+    name="trace",
+    kind="csv",
+    path="log",
+    columns={"occurred_at": "timestamp"},
+    values={"vendor": "OpenAI", "model": "openai/gpt-4o"},
+    timezone="UTC",
+)
+
+
+def source(**changes: Any) -> Source:
+    return SOURCE.model_copy(update=changes)
+
+
+def csv_row(line: bytes, header: bytes = HEADER, **changes: Any) -> UsageEvent:
+    event: UsageEvent = csv_parser(source(**changes), header)(line, 2, "f")
+    return event
+
+
+def json_row(line: bytes, **changes: Any) -> UsageEvent:
+    event: UsageEvent = jsonl_parser(source(**changes), b"")(line, 2, "f")
+    return event
+
+
+def test_row_becomes_an_event() -> None:
+    assert msgspec.structs.replace(csv_row(b"2026-03-02T12:00:00,374,,44"), event_id="") == UsageEvent(
+        event_id="",
+        occurred_at=NOON,
+        vendor="openai",
+        model="gpt-4o",
+        operation="chat",
+        status=Status.SUCCESS,
+        input_tokens=374,
+        output_tokens=44,
+    )
+
+
+CELLS = {
+    "an empty cell is unknown": (b"2026-03-02T12:00:00,,,44", None),
+    "zero is known": (b"2026-03-02T12:00:00,0,,44", 0),
+    "quoted cells": (b'"2026-03-02T12:00:00","5",,44', 5),
+    "a comma in quotes": (b'2026-03-02T12:00:00,5,"one, two",44', 5),
+    "doubled quotes": (b'2026-03-02T12:00:00,5,"so ""called""",44', 5),
+}
+
+
+@pytest.mark.parametrize(("line", "tokens"), CELLS.values(), ids=CELLS)
+def test_cell_is_read(line: bytes, tokens: int | None) -> None:
+    assert csv_row(line).input_tokens == tokens
+
+
+def test_header_may_have_a_byte_order_mark_and_blanks() -> None:
+    event = csv_row(b"2026-03-02T12:00:00,7", header=b"\xef\xbb\xbftimestamp, input_tokens ")
+    assert (event.occurred_at, event.input_tokens) == (NOON, 7)
+
+
+def test_value_for_every_row_wins_over_the_column() -> None:
+    assert csv_row(b"2026-03-02T12:00:00,5,,4", values={**SOURCE.values, "input_tokens": "9"}).input_tokens == 9
+
+
+def test_json_row_is_read_by_the_same_mapping() -> None:
+    row = b'{"timestamp":"2026-03-02T12:00:00","output_tokens":44,"reported_cost_usd":0.0000135,"note":[1],"tier":null}'
+    event = json_row(row)
+    assert (event.occurred_at, event.output_tokens, event.tier) == (NOON, 44, None)
+    assert event.reported_cost_usd == Decimal("0.0000135")
+
+
+TIMES = {
+    "in UTC": ("2026-03-02T12:00:00Z", None, NOON),
+    "with an offset": ("2026-03-02T14:00:00+02:00", None, NOON),
+    "naive, of a configured zone": ("2026-03-02 13:00:00", "Europe/Berlin", NOON),
+    "naive in summer": ("2026-07-02T14:00:00", "Europe/Berlin", datetime(2026, 7, 2, 12, tzinfo=UTC)),
+    "with its own zone in spite of the configured one": ("2026-03-02T12:00:00Z", "Europe/Berlin", NOON),
+    "in seconds since 1970": ("1772452800", None, NOON),
+    "in seconds with a fraction": ("1772452800.25", None, NOON.replace(microsecond=250_000)),
+    "a day alone is its midnight": ("2026-03-02", "UTC", NOON.replace(hour=0)),
+}
+
+
+@pytest.mark.parametrize(("text", "zone", "when"), TIMES.values(), ids=TIMES)
+def test_time_is_read(text: str, zone: str | None, when: datetime) -> None:
+    event = csv_row(f"{text},,,".encode(), timezone=zone)
+    assert event.occurred_at == when
+    assert event.occurred_at.tzinfo is UTC
+
+
+BAD_TIMES = {
+    "naive without a zone": ("2026-03-02T12:00:00", "a time with a zone .*--timezone UTC"),
+    "year 0": ("0000-01-01T00:00:00Z", "an ISO 8601 time"),
+    "year 1 before its first hour in UTC": ("0001-01-01T00:00:00+14:00", "an ISO 8601 time"),
+    "year 9999 after its last hour in UTC": ("9999-12-31T23:59:59-14:00", "an ISO 8601 time"),
+    "milliseconds since 1970": ("1772452800000", "seconds since 1970"),
+    "a number that never ends": ("9" * 500, "seconds since 1970"),
+    "month before day": ("10/11/2026", "an ISO 8601 time"),
+    "words that Postgres takes": ("yesterday", "an ISO 8601 time"),
+    "infinity": ("infinity", "an ISO 8601 time"),
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), BAD_TIMES.values(), ids=BAD_TIMES)
+def test_time_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(InvalidValue, match=f"^occurred_at: .* is not .*{reason}"):
+        csv_row(f"{text},,,".encode(), timezone=None)
+
+
+def test_naive_time_beyond_the_calendar_is_refused() -> None:
+    with pytest.raises(InvalidValue, match="an ISO 8601 time"):
+        csv_row(b"0001-01-01T00:00:00,,,", timezone="Asia/Tokyo")
+
+
+BAD_ROWS = {
+    "too few columns": (b"2026-03-02,1,", "line: .* is not 4 columns"),
+    "too many columns": (b"2026-03-02,1,,1,1", "line: .* is not 4 columns"),
+    "an open quote": (b'2026-03-02,1,"open,1', "line: .* one CSV record in UTF-8"),
+    "text after a quote": (b'2026-03-02,1,"a"b,1', "line: .* one CSV record in UTF-8"),
+    "invalid UTF-8": (b"2026-03-02,1,\xff,1", "line: .* one CSV record in UTF-8"),
+    "a cell of 10 MB": (b"2026-03-02,1," + 10_000_000 * b"x" + b",1", "field larger than field limit"),
+    "tokens in words": (b"2026-03-02,many,,1", "input_tokens: 'many' is not of the right type"),
+    "tokens with a fraction": (b"2026-03-02,1.5,,1", "input_tokens: '1.5' is not of the right type"),
+    "tokens of 5,000 digits": (b"2026-03-02," + 5000 * b"1" + b",,1", "input_tokens: .* is not of the right type"),
+    "tokens that are not a number": (b"2026-03-02,nan,,1", "input_tokens: 'nan' is not of the right type"),
+    "no time": (b",1,,1", "occurred_at: None is not mapped to a column or set by hand"),
+}
+
+
+@pytest.mark.parametrize(("line", "reason"), BAD_ROWS.values(), ids=BAD_ROWS)
+def test_csv_row_is_refused_with_field_and_reason(line: bytes, reason: str) -> None:
+    with pytest.raises(InvalidValue, match=reason):
+        csv_row(line)
+
+
+@pytest.mark.parametrize("missing", ["vendor", "model"])
+def test_required_field_that_nothing_gives_is_named(missing: str) -> None:
+    values = {field: value for field, value in SOURCE.values.items() if field != missing}
+    with pytest.raises(InvalidValue, match=f"{missing}: None is not mapped .*--map {missing}=COLUMN"):
+        csv_row(b"2026-03-02,1,,1", values=values)
+
+
+BAD_LINES = {
+    "no JSON": (b"timestamp", "line: 'timestamp' is not a JSON object .*malformed"),
+    "no object": (b"[1]", r"line: \[1\] is not a JSON object"),
+    "NaN": (b'{"timestamp":NaN}', "line: .*malformed"),
+    "1e400": (b'{"timestamp":1e400}', "line: .*Number out of range"),
+    "half a character": (rb'{"timestamp":"2026-03-02","user_id":"\ud83d"}', "line: .* is not a JSON object"),
+    "20,000 levels": (b'{"a":' + b"[" * 20_000 + b"]" * 20_000 + b"}", "line: .*recursion"),
+    "a time that is a list": (b'{"timestamp":[]}', "occurred_at: .* is not an ISO 8601 time"),
+    "a status of our own making": (
+        b'{"timestamp":"2026-03-02","status":"ok"}',
+        "status: 'ok' is not of the right type",
+    ),
+}
+
+
+@pytest.mark.parametrize(("line", "reason"), BAD_LINES.values(), ids=BAD_LINES)
+def test_json_row_is_refused_with_field_and_reason(line: bytes, reason: str) -> None:
+    with pytest.raises(InvalidValue, match=reason):
+        json_row(line)
+
+
+MAPPINGS = {
+    "a field that events do not have": (
+        {"columns": {"when": "timestamp"}},
+        "mapped field: 'when' is not one of cache_hit",
+    ),
+    "a value for a field that events do not have": ({"values": {"vendr": "x"}}, "mapped field: 'vendr' is not one of"),
+    "a column that the file does not have": (
+        {"columns": {"occurred_at": "time"}},
+        "column of occurred_at: 'time' is not one of input_tokens, note, output_tokens, timestamp",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "reason"), MAPPINGS.values(), ids=MAPPINGS)
+def test_mapping_is_refused_before_the_first_row(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UnknownName, match=reason):
+        csv_parser(source(**changes), HEADER)
+
+
+def test_header_that_is_no_csv_is_refused() -> None:
+    with pytest.raises(InvalidValue, match="one CSV record in UTF-8"):
+        csv_parser(SOURCE, b"\xff\xfe")
+
+
+def test_row_without_an_id_gets_one_of_file_position_and_content() -> None:
+    parse, line = csv_parser(SOURCE, HEADER), b"2026-03-02,1,,1"
+    ids = [
+        parse(line, 2, "f").event_id,
+        parse(line, 3, "f").event_id,
+        parse(line, 2, "g").event_id,
+        parse(b"2026-03-02,2,,1", 2, "f").event_id,
+    ]
+    assert len(set(ids)) == 4
+    assert parse(line, 2, "f").event_id == ids[0]
+
+
+def test_row_keeps_its_own_id() -> None:
+    assert json_row(b'{"timestamp":"2026-03-02","event_id":"e-1"}').event_id == "e-1"
+
+
+CONTENTS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.lists(st.integers())
+
+
+@given(st.dictionaries(st.sampled_from(["timestamp", *FIELDS]), CONTENTS))
+def test_any_json_row_gives_an_event_or_a_reason(row: dict[str, Any]) -> None:
+    try:
+        line = msgspec.json.encode({"timestamp": "2026-03-02", **row})
+    except (UnicodeEncodeError, OverflowError):  # half a character, a number that JSON's writer cannot write
+        return
+    _event_or_reason(jsonl_parser(SOURCE, b""), line)
+
+
+@given(st.lists(st.text() | st.floats().map(str) | st.decimals().map(str), min_size=4, max_size=4).map(",".join))
+def test_any_csv_row_gives_an_event_or_a_reason(row: str) -> None:
+    header = b"timestamp,latency_ms,reported_cost_usd,user_id"
+    for line in (row, f"2026-03-02,{row.partition(',')[2]}"):
+        _event_or_reason(csv_parser(SOURCE, header), line.encode(errors="surrogatepass"))
+
+
+@given(st.binary())
+def test_any_bytes_give_an_event_or_a_reason(line: bytes) -> None:
+    _event_or_reason(csv_parser(SOURCE, HEADER), line)
+    _event_or_reason(jsonl_parser(SOURCE, b""), line)
+
+
+def _event_or_reason(parse: Any, line: bytes) -> None:
+    with suppress(InvalidValue):
+        assert isinstance(validate(parse(line, 2, "f"), NOW), UsageEvent)

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+
+from ops.cost.projection import DaySpend, Method, Projection
+from ops.window import Window, floor_day
+from tasks.stores import costs
+from tasks.stores.tables import cost_projections, usage_hourly
+from tests.hand_made import DAY, HOUR, MOMENT, NOW, event, hour_row, insert, load, rows_of
+
+MIDNIGHT = floor_day(NOW)
+PER_INPUT, PER_OUTPUT = Decimal("0.00000015"), Decimal("0.0000006")  # gpt-4o-mini
+
+
+def daily(engine: sa.Engine, now: datetime = NOW) -> list[DaySpend]:
+    with engine.connect() as connection:
+        return costs.daily(connection, "default", now)
+
+
+def at(when: datetime, cost: str, **fields: Any) -> dict[str, Any]:
+    return hour_row(NOW - when, cost, **fields)
+
+
+def test_daily_adds_up_full_days_and_shows_gaps_as_unknown(engine: sa.Engine) -> None:
+    monday, wednesday = MIDNIGHT - 3 * DAY, MIDNIGHT - DAY
+    rows = [
+        at(monday, "1"),
+        at(monday + 23 * HOUR, "4"),
+        at(wednesday, "8"),
+        at(wednesday, "16", model="gpt-4o"),
+        at(MIDNIGHT, "100"),
+        at(wednesday, "100", tenant_id="other"),
+    ]
+    insert(engine, usage_hourly, rows)
+    assert daily(engine) == [
+        DaySpend(date(2026, 3, 2), Decimal(1 + 4)),
+        DaySpend(date(2026, 3, 3), None),
+        DaySpend(date(2026, 3, 4), Decimal(8 + 16)),
+    ]
+
+
+def test_daily_ends_with_a_gap_where_the_records_do(engine: sa.Engine) -> None:
+    insert(engine, usage_hourly, [at(MIDNIGHT - 3 * DAY, "1")])
+    assert [entry.cost_usd for entry in daily(engine)] == [1, None, None]
+
+
+def test_daily_goes_back_120_days(engine: sa.Engine) -> None:
+    insert(engine, usage_hourly, [at(MIDNIGHT - 120 * DAY, "1"), at(MIDNIGHT - 120 * DAY - HOUR, "1")])
+    assert daily(engine)[0].day == (MIDNIGHT - 120 * DAY).date()
+
+
+def test_daily_of_nothing_is_nothing(engine: sa.Engine) -> None:
+    insert(engine, usage_hourly, [hour_row(HOUR, "1")])
+    assert daily(engine) == []
+
+
+def test_spent_is_exact_to_the_microsecond(engine: sa.Engine) -> None:
+    load(engine, [event(before) for before in (timedelta(0), MOMENT, HOUR, HOUR + MOMENT)])
+    load(engine, [event(MOMENT)], tenant="other")
+    with engine.connect() as connection:
+        assert costs.spent(connection, "default", Window(NOW - HOUR, NOW)) == 2 * (10 * PER_INPUT + PER_OUTPUT)
+        assert costs.spent(connection, "default", Window(NOW, NOW)) == 0
+
+
+def test_totals_count_events_and_those_without_a_price(engine: sa.Engine) -> None:
+    rows = [hour_row(HOUR, "2", events=5, unpriced_events=1), hour_row(2 * HOUR, "3", events=7, unpriced_events=2)]
+    outside = [hour_row(timedelta(0), "100"), hour_row(3 * HOUR, "100"), hour_row(HOUR, "100", tenant_id="other")]
+    insert(engine, usage_hourly, [*rows, *outside])
+    with engine.connect() as connection:
+        assert costs.totals(connection, "default", Window(NOW - 2 * HOUR, NOW)) == (5 + 7, 1 + 2, 2 + 3)
+        assert costs.totals(connection, "nobody", Window(NOW - DAY, NOW)) == (0, 0, 0)
+
+
+def projection(zone: str = "UTC", **changes: Any) -> Projection:
+    names = ("spent_usd", "month_end_usd", "low80", "high80", "low95", "high95", "level_usd_per_day")
+    usual: dict[str, Any] = {name: Decimal(number) for number, name in enumerate(names)}
+    usual |= {"month": Window.month_of(NOW, ZoneInfo(zone)), "method": Method.WEEKDAY_LEVEL, "history_days": 30}
+    return Projection(**{**usual, "low_history": False, "change_point": None, **changes})
+
+
+def save(engine: sa.Engine, made: Projection, now: datetime = NOW, gaps: int = 0) -> None:
+    with engine.begin() as connection:
+        costs.save_projection(connection, "default", made, now, gaps)
+
+
+def test_projection_made_again_for_the_same_time_replaces_the_first(engine: sa.Engine) -> None:
+    save(engine, projection())
+    save(engine, projection(spent_usd=Decimal("9.5"), method=Method.RUN_RATE, low_history=True), gaps=7)
+    save(engine, projection(), NOW + HOUR)
+    first, second = rows_of(engine, cost_projections)
+    assert (first.as_of, second.as_of) == (NOW, NOW + HOUR)
+    assert (first.spent_usd, first.method, first.low_history, first.unpriced_events) == (9.5, "run-rate", True, 7)
+    amounts = [second.spent_usd, second.month_end_usd, second.low80_usd, second.high80_usd, second.low95_usd]
+    assert [*amounts, second.high95_usd] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Europe/Berlin", "America/Los_Angeles"])
+def test_projection_is_kept_under_the_first_of_its_month(engine: sa.Engine, zone: str) -> None:
+    save(engine, projection(zone))
+    assert [row.month for row in rows_of(engine, cost_projections)] == [date(2026, 3, 1)]

@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from ops.monitoring.baselines import Pinned
+from ops.monitoring.rules import RULES
+from ops.monitoring.rules.availability import TrafficSample
+from ops.monitoring.rules.cache import CacheSample
+from ops.monitoring.rules.latency import LatencySample
+from ops.monitoring.rules.quality import QualitySample
+from ops.monitoring.rules.spend import Drivers, SpendSample
+from ops.proportions import Share
+from tasks.settings import Alerting
+from tasks.stores import measures
+from tasks.stores.tables import latency_hourly, quality_baselines, scores, usage_hourly
+from tests.hand_made import DAY, HOUR, MOMENT, NOW, event, failed, hour_row, insert, load, score_row
+
+MINUTE = timedelta(minutes=1)
+MODEL = "gpt-4o-mini"
+BIN, NEXT_BIN = 230, 231  # of about 100 ms: 1.02 ** 230 is 95
+
+
+def measure(engine: sa.Engine, name: str, **limits: Any) -> list[Any]:
+    with engine.connect() as connection:
+        return list(measures.MEASURES[name](connection, "default", NOW, Alerting(**limits)))
+
+
+def by_key(engine: sa.Engine, name: str, **limits: Any) -> dict[str, Any]:
+    return {sample.key: sample for sample in measure(engine, name, **limits)}
+
+
+def test_measures_there_is_one_for_every_rule() -> None:
+    assert set(measures.MEASURES) == set(RULES)
+
+
+# Availability
+
+
+def test_availability_counts_each_service_and_each_vendor(engine: sa.Engine) -> None:
+    load(
+        engine,
+        [
+            event(MINUTE),
+            failed(2 * MINUTE),
+            failed(2 * MINUTE, vendor="anthropic", service="search-api"),
+            event(30 * MINUTE, vendor="anthropic"),
+            failed(3 * HOUR),
+        ],
+    )
+    assert measure(engine, "availability") == [
+        TrafficSample("assistant", Share(1, 2), Share(1, 2 + 1), Share(2, 2 + 1 + 1)),
+        TrafficSample("search-api", Share(1, 1), Share(1, 1), Share(1, 1)),
+        TrafficSample("vendor:anthropic", Share(1, 1), Share(1, 1 + 1), Share(1, 2)),
+        TrafficSample("vendor:openai", Share(1, 2), Share(1, 2), Share(1 + 1, 3)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "seen"),
+    [
+        pytest.param(timedelta(0), None, id="a request that begins now is not past yet"),
+        pytest.param(MOMENT, (1, 1, 1), id="one that began a moment ago is in every window"),
+        pytest.param(5 * MINUTE, (1, 1, 1), id="the window of 5 minutes holds its first moment"),
+        pytest.param(5 * MINUTE + MOMENT, (0, 1, 1), id="and nothing before"),
+        pytest.param(HOUR, (0, 1, 1), id="the window of 1 hour holds its first moment"),
+        pytest.param(HOUR + MOMENT, (0, 0, 1), id="and nothing before"),
+        pytest.param(6 * HOUR, (0, 0, 1), id="the window of 6 hours holds its first moment"),
+        pytest.param(6 * HOUR + MOMENT, None, id="and nothing before"),
+    ],
+)
+def test_availability_windows_are_half_open(
+    engine: sa.Engine, before: timedelta, seen: tuple[int, int, int] | None
+) -> None:
+    load(engine, [failed(before)])
+    windows = tuple(Share(n, n) for n in seen) if seen else None
+    assert by_key(engine, "availability").get("assistant") == (TrafficSample("assistant", *windows) if windows else None)
+
+
+@pytest.mark.parametrize(
+    ("error_type", "failures"),
+    [
+        pytest.param("timeout", 1, id="a timeout is a failure"),
+        pytest.param("rate_limit", 1, id="a refusal by the rate limit is a failure"),
+        pytest.param("server", 1, id="a server's error is a failure"),
+        pytest.param("other", 1, id="an error without a name is a failure"),
+        pytest.param(None, 1, id="a failure whose source names no kind is a failure"),
+        pytest.param("client", 0, id="the client's own error is none of ours"),
+        pytest.param("content_filter", 0, id="a filtered content is none of ours"),
+    ],
+)
+def test_availability_counts_as_failed_what_is_ours(engine: sa.Engine, error_type: str | None, failures: int) -> None:
+    load(engine, [failed(MINUTE, error_type=error_type)])
+    assert by_key(engine, "availability")["assistant"].one_hour == Share(failures, 1)
+
+
+def test_availability_leaves_out_cache_hits_and_other_tenants(engine: sa.Engine) -> None:
+    load(engine, [event(MINUTE, cache_hit=True), event(MINUTE, cache_hit=False), event(MINUTE)])
+    load(engine, [failed(MINUTE)], tenant="other")
+    assert by_key(engine, "availability")["assistant"].one_hour == Share(0, 2)
+
+
+def test_availability_names_requests_without_a_service(engine: sa.Engine) -> None:
+    load(engine, [event(MINUTE, service=None)])
+    assert list(by_key(engine, "availability")) == ["unknown service", "vendor:openai"]
+
+
+# Latency
+
+
+def histogram(engine: sa.Engine, *bins: tuple[int, int], before: timedelta = DAY, **fields: Any) -> None:
+    usual = {"vendor": "openai", "model": MODEL, "hour": NOW - before}
+    insert(engine, latency_hourly, [{**usual, "bin": number, "n": n, **fields} for number, n in bins])
+
+
+def milliseconds(engine: sa.Engine, number: int) -> float:
+    with engine.connect() as connection:
+        return float(connection.execute(sa.text(f"SELECT watchkeeper.latency_of_bin({number}::smallint)")).scalar_one())
+
+
+def baseline(engine: sa.Engine) -> float | None:
+    load(engine, [event(MINUTE)])
+    found: LatencySample = by_key(engine, "latency")[MODEL]
+    return found.baseline_ms
+
+
+@pytest.mark.parametrize(
+    ("bins", "expected"),
+    [
+        pytest.param([(BIN, 950), (NEXT_BIN, 50)], BIN, id="950 of 1,000 requests reach the 95th percentile"),
+        pytest.param([(BIN, 949), (NEXT_BIN, 51)], NEXT_BIN, id="949 of 1,000 do not"),
+        pytest.param([(BIN, 999)], None, id="fewer than 1,000 requests are no baseline"),
+    ],
+)
+def test_latency_baseline_is_the_p95_of_the_histogram(
+    engine: sa.Engine, bins: list[tuple[int, int]], expected: int | None
+) -> None:
+    histogram(engine, *bins)
+    assert baseline(engine) == (milliseconds(engine, expected) if expected else None)
+
+
+@pytest.mark.parametrize(
+    ("before", "is_part"),
+    [
+        pytest.param(timedelta(hours=12), False, id="today's first hour may be part of the trouble"),
+        pytest.param(timedelta(hours=13), True, id="yesterday's last hour is part of the baseline"),
+        pytest.param(timedelta(days=7, hours=12), True, id="so is the first hour of the day a week ago"),
+        pytest.param(timedelta(days=7, hours=13), False, id="and nothing before"),
+    ],
+)
+def test_latency_baseline_is_of_the_seven_days_before_today(
+    engine: sa.Engine, before: timedelta, is_part: bool
+) -> None:
+    histogram(engine, (BIN, 1000), before=before)
+    assert (baseline(engine) is not None) is is_part
+
+
+def test_latency_baseline_adds_up_services_and_leaves_out_other_models_and_tenants(engine: sa.Engine) -> None:
+    histogram(engine, (BIN, 500), service="assistant")
+    histogram(engine, (BIN, 500), service="search-api")
+    histogram(engine, (2 * BIN, 9000), model="gpt-4o")
+    histogram(engine, (2 * BIN, 9000), tenant_id="other")
+    assert baseline(engine) == milliseconds(engine, BIN)
+
+
+def test_latency_baseline_of_loaded_events_is_true_to_one_percent(engine: sa.Engine) -> None:
+    load(engine, [event(DAY, latency_ms=100.0) for _ in range(960)] + [event(DAY, latency_ms=900.0) for _ in range(40)])
+    assert baseline(engine) == pytest.approx(100, rel=0.01)
+
+
+def test_latency_counts_requests_slower_than_twice_the_baseline(engine: sa.Engine) -> None:
+    histogram(engine, (BIN, 1000))
+    limit = 2 * milliseconds(engine, BIN)
+    slow = limit + 1
+    load(
+        engine,
+        [
+            event(MOMENT, latency_ms=slow),
+            event(HOUR, latency_ms=slow),
+            event(MINUTE, latency_ms=limit),
+            event(MINUTE, latency_ms=slow, cache_hit=True),
+            event(MINUTE, latency_ms=None),
+            failed(MINUTE, latency_ms=slow),
+            event(timedelta(0), latency_ms=slow),
+            event(HOUR + MOMENT, latency_ms=slow),
+            event(MINUTE, latency_ms=slow, model="gpt-4o"),
+        ],
+    )
+    load(engine, [event(MINUTE, latency_ms=slow)], tenant="other")
+    assert measure(engine, "latency") == [
+        LatencySample("gpt-4o", Share(0, 1), None),
+        LatencySample(MODEL, Share(1 + 1, 1 + 1 + 1), pytest.approx(limit / 2)),  # type: ignore[arg-type]
+    ]
+
+
+# Spend
+
+
+def test_spend_adds_up_three_full_hours(engine: sa.Engine) -> None:
+    costs = {0: "100", 1: "4", 2: "2", 3: "1", 4: "10", 5: "20", 6: "40"}
+    insert(engine, usage_hourly, [hour_row(hours * HOUR, cost) for hours, cost in costs.items()])
+    sample: SpendSample = by_key(engine, "spend", spend_floor_usd=Decimal(3))["total"]
+    assert (sample.at, sample.cost_usd, sample.floor_usd) == (NOW - HOUR, 4 + 2 + 1, 3)
+    assert [(point.at, point.value) for point in sample.history] == [
+        (NOW - 4 * HOUR, 10 + 20 + 40),
+        (NOW - 3 * HOUR, 1 + 10 + 20),
+        (NOW - 2 * HOUR, 2 + 1 + 10),
+    ]
+
+
+def test_spend_hours_without_events_cost_nothing(engine: sa.Engine) -> None:
+    insert(engine, usage_hourly, [hour_row(7 * HOUR, "8"), hour_row(HOUR, "1")])
+    sample = by_key(engine, "spend")["total"]
+    assert (sample.cost_usd, [point.value for point in sample.history]) == (1, [8, 0, 0, 0])
+
+
+def test_spend_is_sampled_in_total_and_for_each_feature(engine: sa.Engine) -> None:
+    rows = [
+        hour_row(hours * HOUR, cost, feature=feature)
+        for hours in (1, 5)
+        for feature, cost in (("chat", "2"), ("search", "3"), (None, "5"))
+    ]
+    insert(engine, usage_hourly, [*rows, hour_row(HOUR, "1000", tenant_id="other")])
+    found = {key: sample.cost_usd for key, sample in by_key(engine, "spend").items()}
+    assert found == {"feature:chat": 2, "feature:search": 3, "total": 2 + 3 + 5}
+
+
+@pytest.mark.parametrize(
+    ("hours", "is_sampled"),
+    [
+        pytest.param(3, False, id="after three hours there is nothing to compare with"),
+        pytest.param(4, True, id="after four there is one earlier sum"),
+    ],
+)
+def test_spend_needs_an_earlier_sum(engine: sa.Engine, hours: int, is_sampled: bool) -> None:
+    insert(engine, usage_hourly, [hour_row(hours * HOUR, "1")])
+    assert bool(measure(engine, "spend")) is is_sampled
+
+
+def test_spend_history_is_of_29_days(engine: sa.Engine) -> None:
+    insert(engine, usage_hourly, [hour_row(29 * DAY, "1"), hour_row(29 * DAY + HOUR, "1")])
+    assert by_key(engine, "spend")["total"].history[0].at == NOW - 29 * DAY + 2 * HOUR
+
+
+def test_spend_drivers_compare_with_the_same_hours_of_a_week(engine: sa.Engine) -> None:
+    usual = [hour_row(HOUR + k * DAY, "7", events=70, tokens=700) for k in range(1, 8)]
+    older = [hour_row(HOUR + 8 * DAY, "500", events=1, tokens=1)]
+    insert(engine, usage_hourly, [*usual, *older, hour_row(HOUR, "84", events=140, tokens=2800)])
+    assert by_key(engine, "spend")["total"].drivers == Drivers(
+        requests=140 / 70,
+        tokens_per_request=(2800 / 140) / (700 / 70),
+        usd_per_token=pytest.approx((84 / 2800) / (7 / 700)),  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        pytest.param({"events": 0}, id="no requests"),
+        pytest.param({"tokens": 0}, id="no tokens"),
+        pytest.param({"cost": "0"}, id="no cost"),
+    ],
+)
+def test_spend_names_no_driver_where_a_factor_is_nothing(engine: sa.Engine, now: dict[str, Any]) -> None:
+    latest = hour_row(HOUR, **{"cost": "1", **now})
+    insert(engine, usage_hourly, [latest, *(hour_row(HOUR + k * DAY, "1") for k in range(1, 8))])
+    assert by_key(engine, "spend")["total"].drivers is None
+
+
+# Cache
+
+
+def test_cache_counts_embedding_calls_that_went_through_a_cache(engine: sa.Engine) -> None:
+    calls = [(MOMENT, True), (HOUR, True), (MINUTE, False), (MINUTE, None), (timedelta(0), True), (HOUR + MOMENT, True)]
+    load(engine, [event(before, operation="embedding", cache_hit=hit) for before, hit in calls])
+    load(engine, [event(MINUTE, operation="chat", cache_hit=True)])
+    load(engine, [event(MINUTE, operation="embedding", cache_hit=True)], tenant="other")
+    assert measure(engine, "cache") == [CacheSample("embedding", Share(1 + 1, 1 + 1 + 1))]
+
+
+def test_cache_has_no_sample_where_there_is_no_cache(engine: sa.Engine) -> None:
+    load(engine, [event(MINUTE, operation="embedding", cache_hit=None)])
+    assert measure(engine, "cache") == []
+
+
+# Quality
+
+
+def test_quality_averages_the_scores_of_a_day(engine: sa.Engine) -> None:
+    marks = [(MOMENT, 0.5), (DAY, 1.0), (timedelta(0), 9.0), (DAY + MOMENT, 9.0)]
+    insert(engine, scores, [score_row(before, value) for before, value in marks])
+    insert(engine, scores, [score_row(HOUR, 9.0, metric="judge"), score_row(HOUR, 9.0, tenant_id="other")])
+    assert measure(engine, "quality", quality_metrics=("thumb", "unheard")) == [
+        QualitySample(key="thumb", mean=(0.5 + 1.0) / 2, n=2, pinned=None),
+        QualitySample(key="unheard", mean=None, n=0, pinned=None),
+    ]
+
+
+def test_quality_is_compared_with_its_own_pinned_baseline(engine: sa.Engine) -> None:
+    pin = {"metric": "thumb", "mean": 0.8, "sigma": 0.4, "n": 150, "accepted_at": NOW, "reason": "by hand"}
+    insert(engine, quality_baselines, [pin, {**pin, "tenant_id": "other", "mean": 0.1}])
+    [sample] = measure(engine, "quality", quality_metrics=("thumb",))
+    assert sample.pinned == Pinned(0.8, 0.4, 150)
