@@ -10,7 +10,7 @@ install: $(STAMP) ## create .venv from the lock (again only when the lock change
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "watchkeeper needs Python >= 3.11, this is %d.%d: make PYTHON=python3.12" % sys.version_info[:2])'
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r requirements.lock
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(STAMP)
 
@@ -37,7 +37,7 @@ bench: install   ## run every benchmark (BENCH_ARGS=--quick for a short one)
 	@set -e; for file in benchmarks/*.py; do .venv/bin/python "$$file" $(BENCH_ARGS); done
 
 lock:            ## resolve pyproject.toml anew (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --no-strip-extras --extra ops --extra dev pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra ops --extra dev pyproject.toml -o requirements.lock
 
 clean:           ## remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

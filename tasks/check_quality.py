@@ -66,12 +66,16 @@ def _validate(engine: sa.Engine, tenant: str, window: Window) -> list[Checked]:
     )
     context = gx.get_context(mode="ephemeral", project_config=config)
     source = context.data_sources.add_postgres("watchkeeper", connection_string=_url(engine))
-    asset = source.add_query_asset("usage_events", query=_query(engine, tenant, window))
-    batch = asset.add_batch_definition_whole_table("window").get_batch()
     suite = gx.ExpectationSuite(name="usage_events")
     for check in EVENT_CHECKS:
         suite.add_expectation(getattr(expectations, check.expectation)(**_arguments(check), meta={"name": check.name}))
-    validation = batch.validate(suite, result_format="SUMMARY")
+    try:
+        asset = source.add_query_asset("usage_events", query=_query(engine, tenant, window))
+        batch = asset.add_batch_definition_whole_table("window").get_batch()
+        validation = batch.validate(suite, result_format="SUMMARY")
+    finally:  # the library has two engines, and closes neither
+        source.get_execution_engine().close()
+        source.get_engine().dispose()
     outcomes = {_name(result): result for result in validation.results}
     return [_checked(check, outcomes.get(check.name)) for check in EVENT_CHECKS]
 

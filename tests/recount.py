@@ -29,14 +29,14 @@ def differences(engine: sa.Engine) -> list[Any]:
     with engine.connect() as connection:
         return [
             row
-            for table, counted in (("usage_hourly", _HOURLY), ("latency_hourly", _LATENCY))
-            for row in connection.execute(sa.text(_both_ways(f"SELECT * FROM watchkeeper.{table}", counted)))
+            for table, counted in (("watchkeeper.usage_hourly", _HOURLY), ("watchkeeper.latency_hourly", _LATENCY))
+            for row in connection.execute(sa.text(_both_ways(table, counted)))
         ]
 
 
-def _both_ways(kept: str, counted: str) -> str:
+def _both_ways(table: str, counted: str) -> str:
     return (
-        f"WITH kept AS ({kept}), counted AS ({counted}) "  # noqa: S608  the two constants above
+        f"WITH kept AS (TABLE {table}), counted AS ({counted}) "  # noqa: S608  the two constants above
         "(SELECT 'rolled up' AS side, * FROM (TABLE kept EXCEPT ALL TABLE counted) AS a) UNION ALL "
         "(SELECT 'counted' AS side, * FROM (TABLE counted EXCEPT ALL TABLE kept) AS b)"
     ).replace("::", "\\:\\:")

@@ -78,8 +78,10 @@ def _event(values: Row, timezone: str | None) -> UsageEvent:
     values["occurred_at"] = _time(values["occurred_at"], timezone)
     values["vendor"] = normalise_vendor(str(values["vendor"]))
     values["model"] = normalise_model(str(values["model"]))
-    operation = str(values["operation"])
-    values["operation"] = normalise_operation(operation)
+    values["operation"] = normalise_operation(str(values["operation"]))
+    if "prompt_text" in values and "prompt_hash" not in values:
+        text = str(values["prompt_text"]).encode("utf-8", "surrogatepass")
+        values["prompt_hash"] = hashlib.sha256(text).hexdigest()
     try:
         return msgspec.convert(values, UsageEvent, strict=False)
     except msgspec.ValidationError as error:

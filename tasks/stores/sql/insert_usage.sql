@@ -77,7 +77,8 @@ latency AS (
 ),
 texts AS (
     INSERT INTO watchkeeper.prompt_texts (tenant_id, prompt_hash, text)
-    SELECT DISTINCT tenant_id, prompt_hash, prompt_text FROM usage_staging WHERE prompt_text IS NOT NULL
+    SELECT DISTINCT tenant_id, prompt_hash, prompt_text FROM usage_staging
+     WHERE prompt_text IS NOT NULL AND prompt_hash IS NOT NULL
      ORDER BY 1, 2
     ON CONFLICT DO NOTHING
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -215,6 +216,12 @@ def test_row_without_an_id_gets_one_of_file_position_and_content() -> None:
 
 def test_row_keeps_its_own_id() -> None:
     assert json_row(b'{"timestamp":"2026-03-02","event_id":"e-1"}').event_id == "e-1"
+
+
+def test_prompt_text_without_its_hash_gets_one() -> None:
+    event = json_row(b'{"timestamp":"2026-03-02","prompt_text":"how?"}')
+    assert (event.prompt_text, event.prompt_hash) == ("how?", hashlib.sha256(b"how?").hexdigest())
+    assert json_row(b'{"timestamp":"2026-03-02","prompt_text":"how?","prompt_hash":"h"}').prompt_hash == "h"
 
 
 CONTENTS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.lists(st.integers())

@@ -120,7 +120,9 @@ PRICES = {
     ),
     "an embedding, whose output is unknown": (call("text-embedding-3-small", input_tokens=9), 9 * Decimal(".02e-6")),
     "batch at half the price": (
-        call("gpt-4o-mini", when=NOON, tier="batch", input_tokens=MILLION, output_tokens=0),
+        call(
+            "gpt-4o-mini", when=datetime(2026, 11, 2, tzinfo=UTC), tier="batch", input_tokens=MILLION, output_tokens=0
+        ),
         Decimal(".15") / 2,
     ),
     "per request too": (
@@ -281,7 +283,7 @@ ANYTHING = st.builds(
     status=st.sampled_from(Status),
     error_type=st.none() | st.sampled_from(ErrorType),
     **{name: st.none() | st.text() for name in ("user_id", "team_id", "feature", "service", "release", "tier")},
-    **{name: TOKENS for name in ("input_tokens", "output_tokens")},
+    **dict.fromkeys(("input_tokens", "output_tokens"), TOKENS),
     cached_tokens=st.none() | st.integers(0, 9),
     latency_ms=st.none() | st.floats(),
     ttft_ms=st.none() | st.floats(),

@@ -1,0 +1,375 @@
+from __future__ import annotations
+
+import gzip
+import os
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import psycopg
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from ops.errors import InvalidValue, NotFound, Unavailable, UnknownName
+from tasks.load_file import Loaded, Target, load_file
+from tasks.read_lines import BLOCK_BYTES
+from tasks.settings import Source
+from tasks.stores import ingest
+from tasks.stores.tables import ingest_files, prompt_texts, scores, usage_events, usage_rejects
+from tests.recount import differences
+
+NOW = datetime(2026, 12, 1, tzinfo=UTC)
+GATEWAY = Source(name="gateway", kind="litellm", path="log")
+ROWS = Source(name="rows", kind="jsonl", path="log", values={"vendor": "openai", "model": "gpt-4o"})
+TRACE = Source(
+    name="trace",
+    kind="csv",
+    path="log",
+    columns={"occurred_at": "timestamp"},
+    values={"vendor": "openai", "model": "gpt-4o"},
+    timezone="UTC",
+)
+
+
+@pytest.fixture
+def load(engine: sa.Engine):
+    def loaded(source: Source, path: Path, *, tenant: str = "t", **options: Any) -> Loaded:
+        return load_file(Target(engine, tenant), source, path, NOW, **options)
+
+    return loaded
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def written(content: bytes, name: str = "log.jsonl") -> Path:
+        path = tmp_path / name
+        path.write_bytes(content)
+        return path
+
+    return written
+
+
+@pytest.fixture
+def rows(engine: sa.Engine):
+    def found(table: sa.Table, *columns: str) -> list[Any]:
+        with engine.connect() as connection:
+            chosen = [table.c[name] for name in columns] or table.c
+            return [tuple(row) for row in connection.execute(sa.select(*chosen).order_by(*table.primary_key))]
+
+    return found
+
+
+def row(number: int, **fields: Any) -> bytes:
+    when = f"2026-03-02T{number % 24:02}:00:00Z"
+    return msgspec.json.encode({"event_id": f"e-{number:03}", "occurred_at": when, "input_tokens": number, **fields})
+
+
+def counts(loaded: Loaded) -> tuple[int, int, int, int]:
+    return loaded.read, loaded.inserted, loaded.duplicates, loaded.rejected
+
+
+def test_real_gateway_log_costs_what_the_gateway_says_and_counts_once(
+    shared_data: Path, load, rows, engine: sa.Engine
+) -> None:
+    path = shared_data / "litellm" / "standard_logging_payload.jsonl"
+    assert counts(load(GATEWAY, path)) == (8, 8, 0, 0)
+    assert counts(load(GATEWAY, path)) == (8, 0, 8, 0)
+    costs = rows(usage_events, "cost_usd", "reported_cost_usd")
+    assert len(costs) == 8
+    assert all(ours == reported for ours, reported in costs)
+    assert differences(engine) == []
+
+
+def test_real_trace_in_csv_counts_once(shared_data: Path, load, rows, engine: sa.Engine) -> None:
+    path = shared_data / "azure_conv_2023.csv.gz"
+    assert counts(load(TRACE, path)) == (9754, 9754, 0, 0)
+    assert counts(load(TRACE, path)) == (9754, 0, 9754, 0)
+    with gzip.open(path, "rt") as stream:
+        tokens = [line.strip().split(",")[1:] for line in list(stream)[1:]]
+    cost = sum(int(given) * Decimal("2.5e-6") + int(made) * Decimal("10e-6") for given, made in tokens)
+    assert sum(found for (found,) in rows(usage_events, "cost_usd")) == cost
+    assert differences(engine) == []
+
+
+BAD = {
+    "no JSON": (b"GET / HTTP/1.1", "line", "malformed"),
+    "half a line": (row(1)[:-9], "line", "truncated"),
+    "NaN": (b'{"input_tokens":NaN}', "line", "malformed"),
+    "1e400": (b'{"input_tokens":1e400}', "line", "Number out of range"),
+    "invalid UTF-8": (row(1).replace(b"e-001", b"\xff\xfe"), "line", "is not a JSON object"),
+    "half a character": (row(1).replace(b"e-001", rb"\ud83d"), "line", "is not a JSON object"),
+    "a NUL byte": (row(1).replace(b"e-001", b"\x00"), "line", "is not a JSON object"),
+    "a NUL, escaped": (row(1, user_id="a\x00"), "user_id", "text that UTF-8 and Postgres can hold"),
+    "20,000 levels": (b'{"a":' + b"[" * 20_000 + b"]" * 20_000 + b"}", "line", "recursion"),
+    "a field of 10 MB": (row(1, user_id=10_000_000 * "x"), "user_id", "at most 512 characters"),
+    "a status of 10 MB": (row(1, status=10_000_000 * "x"), "status", "xxx… is not of the right type"),
+    "2^63 tokens": (row(1, input_tokens=2**63), "input_tokens", "9223372036854775808 is not between 0 and"),
+    "2^64 tokens": (
+        row(1).replace(b'input_tokens":1', b'input_tokens":18446744073709551616'),
+        "input_tokens",
+        "is not",
+    ),
+    "negative tokens": (row(1, output_tokens=-1), "output_tokens", "-1 is not between 0 and"),
+    "more cached than input": (row(1, cached_tokens=2), "cached_tokens", "2 is not at most input_tokens = 1"),
+    "an endless latency": (row(1, latency_ms="inf"), "latency_ms", "inf is not between 0 and a day"),
+    "a cost that is not a number": (row(1, reported_cost_usd="NaN"), "reported_cost_usd", "is not between 0 and"),
+    "a cost of 20,000 decimals": (row(1, reported_cost_usd="1e-20000"), "reported_cost_usd", "at most 400 decimals"),
+    "a naive time": (row(1, occurred_at="2026-03-02T12:00:00"), "occurred_at", "a time with a zone"),
+    "year 0": (row(1, occurred_at="0000-01-01T00:00:00Z"), "occurred_at", "an ISO 8601 time"),
+    "year 1": (row(1, occurred_at="0001-01-01T00:00:00+14:00"), "occurred_at", "an ISO 8601 time"),
+    "the past": (row(1, occurred_at="1999-12-31T00:00:00Z"), "occurred_at", "between 2015-01-01 and a day from now"),
+    "the future": (row(1, occurred_at="2026-12-02T00:00:01Z"), "occurred_at", "a day from now"),
+    "no time": (b'{"event_id":"e"}', "occurred_at", "mapped to a column or set by hand"),
+}
+
+
+def test_bad_lines_are_kept_with_field_and_reason_and_good_ones_beside_them_count(load, rows, write) -> None:
+    lines = [line for number, (bad, _, _) in enumerate(BAD.values()) for line in (row(number + 100), bad)]
+    path = write(b"\n".join(lines) + b"\n")
+    assert counts(load(ROWS, path)) == (2 * len(BAD), len(BAD), 0, len(BAD))
+    assert counts(load(ROWS, path)) == (2 * len(BAD), 0, len(BAD), len(BAD))
+    kept = rows(usage_rejects, "line", "field", "reason", "raw")
+    assert [line for line, *_ in kept] == [2 * number + 2 for number in range(len(BAD))]
+    for (name, (bad, field, reason)), (_, found, why, raw) in zip(BAD.items(), kept, strict=True):
+        assert (name, found) == (name, field)
+        assert reason in why, name
+        assert len(why) <= ingest.RAW_LIMIT, name
+        assert raw == bad[: ingest.RAW_LIMIT].decode(errors="replace").replace("\x00", "\\0"), name
+
+
+CSV = b"timestamp,input_tokens,output_tokens\n"
+FORMS = {
+    "bare": CSV + b"2026-03-02T12:00:00,1,2\n2026-03-02T13:00:00,3,4\n",
+    "with a byte order mark": b"\xef\xbb\xbf" + CSV + b"2026-03-02T12:00:00,1,2\n2026-03-02T13:00:00,3,4\n",
+    "with carriage returns": CSV[:-1] + b"\r\n2026-03-02T12:00:00,1,2\r\n2026-03-02T13:00:00,3,4\r\n",
+    "with quotes": b'"timestamp","input_tokens","output_tokens"\n"2026-03-02T12:00:00","1","2"\n2026-03-02T13:00:00,3,4\n',
+    "without a last newline": CSV + b"2026-03-02T12:00:00,1,2\n2026-03-02T13:00:00,3,4",
+    "with blank lines": b"\n" + CSV + b"\n2026-03-02T12:00:00,1,2\n  \n2026-03-02T13:00:00,3,4\n\n",
+    "with its header again": CSV + b"2026-03-02T12:00:00,1,2\n" + CSV + b"2026-03-02T13:00:00,3,4\n",
+}
+
+
+@pytest.mark.parametrize("content", FORMS.values(), ids=FORMS)
+def test_csv_is_read(content: bytes, load, rows, write) -> None:
+    assert counts(load(TRACE, write(content, "log.csv"))) == (2, 2, 0, 0)
+    assert sorted(rows(usage_events, "input_tokens", "output_tokens")) == [(1, 2), (3, 4)]
+
+
+def test_csv_row_of_other_columns_is_rejected_beside_good_ones(load, rows, write) -> None:
+    path = write(CSV + b"2026-03-02T12:00:00,1\n2026-03-02T13:00:00,3,4\n2026-03-02T13:00:00,3,4,5\n", "log.csv")
+    assert counts(load(TRACE, path)) == (3, 1, 0, 2)
+    assert [(line, field) for line, field in rows(usage_rejects, "line", "field")] == [(2, "line"), (4, "line")]
+
+
+def test_mapping_that_does_not_fit_the_header_loads_nothing(load, rows, write) -> None:
+    path = write(b"time,input_tokens\n2026-03-02T12:00:00Z,1\n", "log.csv")
+    with pytest.raises(UnknownName, match="column of occurred_at: 'timestamp' is not one of input_tokens, time"):
+        load(TRACE, path)
+    assert rows(usage_events) == rows(ingest_files) == []
+
+
+def test_missing_file_is_not_found(load, tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        load(ROWS, tmp_path / "gone.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("source", "content"),
+    [
+        pytest.param(ROWS, b"", id="an empty file"),
+        pytest.param(ROWS, b"\n\n", id="blank lines"),
+        pytest.param(TRACE, CSV, id="a header alone"),
+        pytest.param(ROWS, row(1)[:-1], id="half a line"),
+    ],
+)
+def test_nothing_to_load_is_no_error(source: Source, content: bytes, load, write) -> None:
+    for resume in (False, True):
+        assert counts(load(source, write(content, "log.csv" if source is TRACE else "log"), resume=resume)) == (0,) * 4
+
+
+def test_growing_file_is_read_on_where_it_ended(load, rows, write) -> None:
+    lines = [row(number) + b"\n" for number in range(4)]
+    steps = [b"".join(lines[:2]), b"".join(lines[:2]), b"".join(lines[:3]) + lines[3][:9], b"".join(lines)]
+    found = [counts(load(ROWS, write(content), resume=True)) for content in steps]
+    assert found == [(2, 2, 0, 0), (0, 0, 0, 0), (1, 1, 0, 0), (1, 1, 0, 0)]
+    size = len(steps[-1])
+    assert rows(ingest_files, "byte_offset", "lines", "file_size") == [(size, 4, size)]
+
+
+def test_last_line_that_gets_its_newline_later_counts_once(load, rows, write) -> None:
+    first, second = (b'{"occurred_at":"2026-03-02T12:00:00Z","output_tokens":%d}' % n for n in (1, 2))
+    found = [counts(load(ROWS, write(text), resume=True)) for text in (first, first + b"\n" + second, b"")]
+    assert found == [(1, 1, 0, 0), (2, 1, 1, 0), (0, 0, 0, 0)]
+    assert [tokens for (tokens,) in sorted(rows(usage_events, "output_tokens"))] == [1, 2]
+
+
+def test_half_a_row_of_a_growing_csv_is_not_taken_for_a_smaller_one(load, rows, write) -> None:
+    whole = CSV + b"2026-03-02T12:00:00,1,2\n2026-03-02T13:00:00,3,456\n"
+    for cut in range(len(CSV), len(whole) + 1):
+        load(TRACE, write(whole[:cut], "log.csv"), resume=True)
+    assert sorted(rows(usage_events, "input_tokens", "output_tokens")) == [(1, 2), (3, 456)]
+    assert rows(usage_rejects) == []
+
+
+@hypothesis_settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(tokens=st.lists(st.integers(0, 10**9), min_size=1, max_size=6), data=st.data())
+def test_file_that_grows_by_any_steps_counts_as_at_once(
+    tokens: list[int], data: st.DataObject, load, engine: sa.Engine, write
+) -> None:
+    lines = [b'{"occurred_at":"2026-03-02T12:00:00Z","input_tokens":%d}\n' % count for count in tokens]
+    content, tenant = b"".join(lines), uuid4().hex
+    cuts = data.draw(st.lists(st.integers(0, len(content)), max_size=6).map(sorted))
+    for cut in [*cuts, len(content)]:
+        load(ROWS, write(content[:cut]), tenant=tenant, resume=True)
+    with engine.connect() as connection:
+        chosen = sa.select(usage_events.c.input_tokens).where(usage_events.c.tenant_id == tenant)
+        assert sorted(connection.execute(chosen).scalars()) == sorted(tokens)
+        rejected = sa.select(usage_rejects).where(usage_rejects.c.tenant_id == tenant)
+        assert connection.execute(rejected).all() == []
+
+
+def test_rotated_file_of_the_same_name_is_read_from_its_start(load, write) -> None:
+    old, new = row(1) + b"\n", row(2) + b"\n"
+    assert len(old) == len(new)
+    found = [counts(load(ROWS, write(content), resume=True)) for content in (old, new)]
+    assert found == [(1, 1, 0, 0), (1, 1, 0, 0)]
+
+
+def test_renamed_file_is_known_by_its_first_record(load, write) -> None:
+    found = [counts(load(ROWS, write(row(1) + b"\n", name), resume=True)) for name in ("log", "log.1")]
+    assert found == [(1, 1, 0, 0), (0, 0, 0, 0)]
+
+
+def test_files_that_begin_with_a_blank_line_are_two(load, write) -> None:
+    found = [counts(load(ROWS, write(b"\n" + row(n) + b"\n", f"log.{n}"), resume=True)) for n in (1, 2)]
+    assert found == [(1, 1, 0, 0), (1, 1, 0, 0)]
+
+
+def noise(lines: int) -> list[bytes]:
+    """Make rows that gzip cannot make shorter than their half."""
+    draw = Random(1)  # noqa: S311  no secret
+    return [row(n, note=draw.randbytes(2000).hex()) for n in range(lines)]
+
+
+def test_cut_gzip_keeps_the_blocks_before_the_cut(load, rows, write) -> None:
+    lines = noise(BLOCK_BYTES // 4000 + 200)
+    packed = gzip.compress(b"\n".join(lines), 1)
+    path = write(packed[:-2000], "log.jsonl.gz")
+    with pytest.raises(Unavailable, match=r"log.jsonl.gz is unavailable: damaged or cut gzip"):
+        load(ROWS, path)
+    [(kept, size)] = rows(ingest_files, "lines", "file_size")
+    assert size is None
+    assert 0 < kept < len(lines)
+    assert len(rows(usage_events, "event_id")) == kept
+    path.write_bytes(packed)
+    assert counts(load(ROWS, path, resume=True)) == (len(lines) - kept, len(lines) - kept, 0, 0)
+
+
+def test_progress_tells_of_each_block(load, write) -> None:
+    lines, seen = noise(BLOCK_BYTES // 4000 + 200), []
+    total = load(ROWS, write(b"\n".join(lines) + b"\n"), progress=seen.append)
+    assert [before.read < after.read for before, after in pairwise(seen)] == [True]
+    assert seen[-1] == total
+    assert total.read == len(lines)
+    assert 0 < seen[0].seconds <= total.seconds
+
+
+def waiting(url: str, count: int) -> bool:
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        query = "SELECT count(*) >= %s FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        while not connection.execute(query, [count]).fetchone()[0]:
+            pass
+    return True
+
+
+def test_two_loaders_of_one_file_at_once_count_each_event_once(
+    load, rows, write, engine: sa.Engine, database_url: str
+) -> None:
+    path = write(b"".join(row(number) + b"\n" for number in range(200)) + b"no event\n")
+    with ThreadPoolExecutor(2) as threads, engine.connect() as holder:
+        holder.execute(sa.text("LOCK TABLE watchkeeper.ingest_files IN EXCLUSIVE MODE"))
+        both = [threads.submit(load, ROWS, path) for _ in range(2)]
+        assert waiting(database_url, 2)
+        holder.rollback()
+        done = [one.result() for one in both]
+    assert sorted(counts(one) for one in done) == [(201, 0, 200, 1), (201, 200, 0, 1)]
+    assert len(rows(usage_events, "event_id")) == 200
+    assert len(rows(usage_rejects)) == 1
+    assert differences(engine) == []
+
+
+def test_models_without_a_price_are_named(load, write) -> None:
+    content = [row(1, model="mystery-2"), row(2, model="mystery-1"), row(3), row(4, model="mystery-1")]
+    source = ROWS.model_copy(update={"values": {"vendor": "openai"}, "columns": {}})
+    assert load(source, write(b"\n".join([*content[:2], *content[3:]]) + b"\n")).unknown_models == (
+        "openai/mystery-1",
+        "openai/mystery-2",
+    )
+
+
+EMBEDDING = (
+    b'{"id":"e","startTime":1772452800,"model":"m","status":"success","call_type":"embedding","messages":"how?"}\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("keep", "texts"), [pytest.param(False, [], id="not by default"), pytest.param(True, ["how?"], id="when asked for")]
+)
+def test_prompts_are_kept(keep: bool, texts: list[str], engine: sa.Engine, rows, write) -> None:
+    load_file(Target(engine, "t", keep), GATEWAY, write(EMBEDDING), NOW)
+    assert [text for (text,) in rows(prompt_texts, "text")] == texts
+
+
+def test_scores_are_loaded_once(load, rows, write) -> None:
+    mark = b'{"score_id":"s-%d","occurred_at":"2026-03-02T12:00:00Z","metric":"thumb","value":1,"source":"user"}\n'
+    path = write(mark % 1 + mark % 2 + (mark % 3).replace(b":1,", b":1e10,"))
+    source = Source(name="feedback", kind="scores", path="log")
+    assert [counts(load(source, path)) for _ in range(2)] == [(3, 2, 0, 1), (3, 0, 2, 1)]
+    assert [(name,) for name in ("s-1", "s-2")] == rows(scores, "score_id")
+    assert rows(usage_rejects, "line", "field") == [(3, "value")]
+
+
+def test_load_leaves_a_mark_when_it_brought_something(load, write, engine: sa.Engine) -> None:
+    def mark() -> datetime | None:
+        with engine.connect() as connection:
+            return ingest.watermark(connection, "t", "load")
+
+    load(ROWS, write(b"no event\n"))
+    assert mark() is None
+    load(ROWS, write(row(1) + b"\n"))
+    assert mark() == NOW
+
+
+def test_file_whose_name_is_no_utf8_is_loaded(load, rows, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/log-\xff.jsonl"))
+    path.write_bytes(row(1) + b"\n")
+    assert counts(load(ROWS, path)) == (1, 1, 0, 0)
+    assert rows(ingest_files, "path") == [(f"{tmp_path}/log-\N{REPLACEMENT CHARACTER}.jsonl",)]
+
+
+def test_line_without_an_end_stops_the_load_and_says_so(load, write) -> None:
+    with pytest.raises(InvalidValue, match="line: 2 is not at most"):
+        load(ROWS, write(gzip.compress(row(1) + b"\n" + bytes(80_000_000), 1), "log.jsonl.gz"))
+
+
+def test_loads_add_up() -> None:
+    total = Loaded(3, 2, 1, 0, 0.5, ("b",)).plus(Loaded(10, 5, 3, 2, 0.25, ("a", "b")))
+    assert total.as_json() == {
+        "read": 13,
+        "inserted": 7,
+        "duplicates": 4,
+        "rejected": 2,
+        "seconds": 0.75,
+        "unknown_models": ("a", "b"),
+    }
