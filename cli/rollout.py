@@ -77,7 +77,8 @@ def status(as_json: bool) -> None:
 @command.command()
 @click.argument("rollout_id")
 @click.option("--reason", required=True, help="Why; it is kept and told.")
-def abort(rollout_id: str, reason: str) -> None:
+@as_json
+def abort(rollout_id: str, reason: str, as_json: bool) -> None:
     """Give all traffic back to the control release.
 
     \b
@@ -88,7 +89,10 @@ def abort(rollout_id: str, reason: str) -> None:
 
     with _opened() as (engine, settings, now):
         after = abort_rollout(engine, settings, rollout_id, reason, now)
-    click.echo(f"{after.rollout_id}: {after.state.value}")
+    if as_json:
+        print_json({"rollout_id": after.rollout_id, "state": after.state})
+    else:
+        click.echo(f"{after.rollout_id}: {after.state.value}")
 
 
 @contextmanager

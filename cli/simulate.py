@@ -14,6 +14,7 @@ import click
 from cli.output import as_json, print_json, progress_bar
 
 if TYPE_CHECKING:
+    from ops.window import Window
     from tasks.simulator import Scenario
 
 _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
@@ -41,12 +42,9 @@ def command(
       watchkeeper simulate --out logs --days 30
       watchkeeper simulate --out logs --live --scenario vendor-outage
     """
-    from ops.window import Window
     from tasks.simulator import Traffic
 
-    length = timedelta(days=days)
-    begin = start.replace(tzinfo=UTC) if start else datetime.now(UTC).replace(microsecond=0) - length
-    window = Window(begin, begin + length)
+    window = _window(start, days)
     traffic = Traffic(seed=seed, requests_per_hour=rate)
     with _splits() as splits:
         scenarios = _scenarios(names, window, live)
@@ -57,6 +55,18 @@ def command(
             click.echo(f"{count:,} requests in {out}")
         if live:
             _live(traffic, out, scenarios, splits)
+
+
+def _window(start: datetime | None, days: float) -> Window:
+    from ops.errors import InvalidValue
+    from ops.window import Window
+
+    try:
+        length = timedelta(days=days)
+        begin = start.replace(tzinfo=UTC) if start else datetime.now(UTC).replace(microsecond=0) - length
+        return Window(begin, begin + length)
+    except (ValueError, OverflowError):  # click's range lets NaN through
+        raise InvalidValue("--days", days, "a time that the calendar holds") from None
 
 
 def _scenarios(names: tuple[str, ...], window: Any, live: bool) -> list[Scenario]:

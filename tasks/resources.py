@@ -63,7 +63,7 @@ def create_database(server: str, name: str) -> None:
         if connection.execute(known, {"name": name}).scalar():
             return
         try:
-            connection.execute(_on_database("CREATE DATABASE {}", connection, name))
+            connection.execute(_on_database("CREATE DATABASE {}", name))
         except sa.exc.DBAPIError as error:
             if not connection.execute(known, {"name": name}).scalar():
                 raise Unavailable(f"database {name}", f"it is not there, and {_first_line(error)}") from None
@@ -72,7 +72,7 @@ def create_database(server: str, name: str) -> None:
 def drop_database(url: str, name: str) -> None:
     """Drop database `name`, with whoever is connected to it, through the connection of `url`."""
     with administration(url) as connection:
-        connection.execute(_on_database("DROP DATABASE IF EXISTS {} WITH (FORCE)", connection, name))
+        connection.execute(_on_database("DROP DATABASE IF EXISTS {} WITH (FORCE)", name))
 
 
 @contextmanager
@@ -98,9 +98,9 @@ def reachable(engine: sa.Engine) -> Iterator[sa.Connection]:
         yield connection
 
 
-def _on_database(statement: str, connection: sa.Connection, name: str) -> sa.TextClause:
-    quoted = connection.dialect.identifier_preparer.quote(name)
-    return sa.text(statement.format(quoted.replace(":", r"\:")))  # a colon would begin a parameter
+def _on_database(statement: str, name: str) -> sa.TextClause:
+    quoted = name.replace('"', '""').replace(":", r"\:")  # a colon would begin a parameter
+    return sa.text(statement.format(f'"{quoted}"'))
 
 
 def _engine(url: str, *, upgrade: bool) -> Iterator[sa.Engine]:

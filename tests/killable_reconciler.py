@@ -21,7 +21,7 @@ def main(database_url: str) -> None:
         now = datetime.fromisoformat(line.strip())
         child = os.fork()
         if child == 0:
-            engine = sa.create_engine(database_url, connect_args={"application_name": "killable"})
+            engine = sa.create_engine(database_url)
             advance_rollouts.fn(engine, Settings(), now)
             os._exit(0)
         print(child, flush=True)

@@ -64,7 +64,9 @@ def test_start_takes_a_plan_of_the_settings(engine: sa.Engine, tmp_path: Path) -
     [
         pytest.param([*START, "--plan", "bold"], UnknownName, "plan: 'bold' is not one of careful", id="unknown plan"),
         pytest.param([*START[:3], "--canary", "v2"], InvalidValue, "nothing is known to serve", id="unknown control"),
-        pytest.param(["abort", "x:y:z", "--reason", "why"], NotFound, "rollout 'x:y:z' not found", id="unknown rollout"),
+        pytest.param(
+            ["abort", "x:y:z", "--reason", "why"], NotFound, "rollout 'x:y:z' not found", id="unknown rollout"
+        ),
     ],
 )
 def test_rollout_says_what_is_wrong(arguments: list[str], error: type[Exception], message: str) -> None:

@@ -18,6 +18,7 @@ from tasks.simulator import Scenario, Traffic
 from tasks.stores import alerts, ingest
 from tasks.stores import tables as t
 from tests.hand_made import DAY, HOUR, NOW, event, failed, hour_row, insert, load, rows_of, score_row
+from tests.waiting import are_waiting
 
 MINUTE = timedelta(minutes=1)
 APART = 7 * HOUR  # so that no window of the one evaluation reaches back to another's requests
@@ -193,11 +194,15 @@ def test_evaluations_at_once_tell_once(engine: sa.Engine, evaluate: Evaluate) ->
     assert (states(engine), len(messages(engine))) == (["firing"], 2)
 
 
-def test_evaluations_at_once_open_one_incident(engine: sa.Engine, evaluate: Evaluate) -> None:
+def test_evaluations_at_once_open_one_incident(engine: sa.Engine, evaluate: Evaluate, database_url: str) -> None:
     traffic(engine, NOW, BAD)
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(evaluate, [NOW] * 4))
-    assert len(rows_of(engine, t.alerts)) == 2
+    with ThreadPoolExecutor(2) as pool:
+        with engine.begin() as blocker:  # neither can write before both have begun
+            blocker.execute(sa.text("LOCK TABLE watchkeeper.alerts IN SHARE MODE"))
+            looks = [pool.submit(evaluate, NOW + number * MINUTE) for number in range(2)]
+            assert are_waiting(database_url, 2)
+        opened = [look.result().reasons.get("first_breach", 0) for look in looks]
+    assert (sorted(opened), len(rows_of(engine, t.alerts))) == ([0, 2], 2)
 
 
 # Each rule, from rows to a message

@@ -12,7 +12,6 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
-import psycopg
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given
@@ -26,6 +25,7 @@ from tasks.settings import Source
 from tasks.stores import ingest
 from tasks.stores.tables import ingest_files, prompt_texts, scores, usage_events, usage_rejects
 from tests.recount import differences
+from tests.waiting import are_waiting
 
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 GATEWAY = Source(name="gateway", kind="litellm", path="log")
@@ -151,7 +151,7 @@ FORMS = {
     "bare": CSV + b"2026-03-02T12:00:00,1,2\n2026-03-02T13:00:00,3,4\n",
     "with a byte order mark": b"\xef\xbb\xbf" + CSV + b"2026-03-02T12:00:00,1,2\n2026-03-02T13:00:00,3,4\n",
     "with carriage returns": CSV[:-1] + b"\r\n2026-03-02T12:00:00,1,2\r\n2026-03-02T13:00:00,3,4\r\n",
-    "with quotes": b'"timestamp","input_tokens","output_tokens"\n"2026-03-02T12:00:00","1","2"\n2026-03-02T13:00:00,3,4\n',
+    "with quotes": b'"timestamp",input_tokens,output_tokens\n"2026-03-02T12:00:00","1","2"\n2026-03-02T13:00:00,3,4\n',
     "without a last newline": CSV + b"2026-03-02T12:00:00,1,2\n2026-03-02T13:00:00,3,4",
     "with blank lines": b"\n" + CSV + b"\n2026-03-02T12:00:00,1,2\n  \n2026-03-02T13:00:00,3,4\n\n",
     "with its header again": CSV + b"2026-03-02T12:00:00,1,2\n" + CSV + b"2026-03-02T13:00:00,3,4\n",
@@ -285,14 +285,6 @@ def test_progress_tells_of_each_block(load, write) -> None:
     assert 0 < seen[0].seconds <= total.seconds
 
 
-def waiting(url: str, count: int) -> bool:
-    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
-        query = "SELECT count(*) >= %s FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        while not connection.execute(query, [count]).fetchone()[0]:
-            pass
-    return True
-
-
 def test_two_loaders_of_one_file_at_once_count_each_event_once(
     load, rows, write, engine: sa.Engine, database_url: str
 ) -> None:
@@ -300,7 +292,7 @@ def test_two_loaders_of_one_file_at_once_count_each_event_once(
     with ThreadPoolExecutor(2) as threads, engine.connect() as holder:
         holder.execute(sa.text("LOCK TABLE watchkeeper.ingest_files IN EXCLUSIVE MODE"))
         both = [threads.submit(load, ROWS, path) for _ in range(2)]
-        assert waiting(database_url, 2)
+        assert are_waiting(database_url, 2)
         holder.rollback()
         done = [one.result() for one in both]
     assert sorted(counts(one) for one in done) == [(201, 0, 200, 1), (201, 200, 0, 1)]
@@ -310,12 +302,10 @@ def test_two_loaders_of_one_file_at_once_count_each_event_once(
 
 
 def test_models_without_a_price_are_named(load, write) -> None:
-    content = [row(1, model="mystery-2"), row(2, model="mystery-1"), row(3), row(4, model="mystery-1")]
-    source = ROWS.model_copy(update={"values": {"vendor": "openai"}, "columns": {}})
-    assert load(source, write(b"\n".join([*content[:2], *content[3:]]) + b"\n")).unknown_models == (
-        "openai/mystery-1",
-        "openai/mystery-2",
-    )
+    names = ("mystery-2", "mystery-1", "gpt-4o", "mystery-1")
+    content = b"".join(row(number, model=name) + b"\n" for number, name in enumerate(names))
+    source = ROWS.model_copy(update={"values": {"vendor": "openai"}})
+    assert load(source, write(content)).unknown_models == ("openai/mystery-1", "openai/mystery-2")
 
 
 EMBEDDING = (

@@ -141,13 +141,20 @@ def test_report_repeats_no_text_that_others_wrote(engine: sa.Engine, settings: S
     assert not any(word in report for word in ("script", "evil", "[a]"))
 
 
-def test_plot_is_drawn_and_opaque(engine: sa.Engine, settings: Settings, tmp_path: Path) -> None:
-    spend_daily(engine, 28)
-    path = save_plot(project(engine, settings), NOW, tmp_path / "plots" / "new")
-    assert path.name == "projection-2026-03-05.png"
-    pixels = image.imread(io.BytesIO(path.read_bytes()), format="png")
-    blue = (pixels[..., 2] > 0.7) & (pixels[..., 0] < 0.3)
-    assert blue.sum() > 300  # the line of what was spent
-    assert (pixels[..., 3] == 1).all()
-    empty = image.imread(io.BytesIO(plot_png(ProjectedCosts(None, [], Decimal(0), 0, 0), NOW)), format="png")
-    assert (empty[..., 2] - empty[..., 0]).max() == 0  # nothing is blue where nothing is known
+def test_plot_shows_what_was_spent_so_far(engine: sa.Engine, settings: Settings, tmp_path: Path) -> None:
+    now = NOW + 15 * DAY
+    spend_daily(engine, 28, until=floor_day(now))
+    path = save_plot(project(engine, settings, now), now, tmp_path / "plots" / "new")
+    assert path.name == "projection-2026-03-20.png"
+    assert past_of(path.read_bytes()).sum() > 200
+    nothing = ProjectedCosts(None, [], Decimal(0), 0, 0)
+    assert past_of(plot_png(nothing, now)).sum() == 0
+
+
+def past_of(png: bytes) -> Any:
+    """Find the blue of the line in the picture's lower left, which is before the 16th, and has no legend."""
+    pixels = image.imread(io.BytesIO(png), format="png")
+    assert (pixels[..., 3] == 1).all()  # opaque
+    height, width, _ = pixels.shape
+    corner = pixels[height // 2 :, width // 10 : width // 2]
+    return (corner[..., 2] > 0.7) & (corner[..., 0] < 0.3)

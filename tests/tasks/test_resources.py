@@ -32,6 +32,9 @@ from tasks.stores import schema
 HIDDEN = "do-not-tell"
 
 
+ROLE_PASSWORD = "pw"  # noqa: S105  of a role that lives for one test
+
+
 def on(url: str) -> Settings:
     return Settings(database_url=url)  # type: ignore[arg-type]  pydantic hides it
 
@@ -140,9 +143,12 @@ def test_open_database_of_something_that_hangs_up_is_unavailable() -> None:
 def test_open_database_refuses_a_postgres_older_than_15(server_url: str) -> None:
     version = str(scalar(server_url, "SHOW server_version"))
     older = f"14{version[2:]}"
-    with proxy(server_url, version.encode(), older.encode()) as url:
-        with pytest.raises(InvalidValue) as caught, open_database(on(url)):
-            pass
+    with (
+        proxy(server_url, version.encode(), older.encode()) as url,
+        pytest.raises(InvalidValue) as caught,
+        open_database(on(url)),
+    ):
+        pass
     assert str(caught.value) == f"database: 'Postgres {older}' is not Postgres 15 or later"
 
 
@@ -206,9 +212,7 @@ def test_create_database_from_three_sides_at_once_makes_one_and_fails_nobody(ser
     with administration(server_url) as watcher, ThreadPoolExecutor(3) as pool:
         engine = sa.create_engine(server_url, poolclass=sa.NullPool)
         with engine.begin() as holder:
-            holder.execute(
-                sa.text("LOCK TABLE pg_database IN SHARE MODE")
-            )  # everybody sees no such database, then waits
+            holder.execute(sa.text("LOCK TABLE pg_database IN SHARE MODE"))  # all see that it is not there, then wait
             calls = [pool.submit(create_database, server_url, new_name) for _ in range(3)]
             while watcher.execute(waiting, {"name": new_name}).scalar() != 3:
                 assert not any(call.done() for call in calls)
@@ -218,9 +222,9 @@ def test_create_database_from_three_sides_at_once_makes_one_and_fails_nobody(ser
 
 def test_create_database_without_the_right_to_is_unavailable_with_the_reason(server_url: str, new_name: str) -> None:
     with administration(server_url) as connection:
-        connection.execute(sa.text(f"CREATE ROLE {new_name}_role LOGIN PASSWORD 'pw'"))
+        connection.execute(sa.text(f"CREATE ROLE {new_name}_role LOGIN PASSWORD '{ROLE_PASSWORD}'"))
     try:
-        url = sa.make_url(server_url).set(username=f"{new_name}_role", password="pw")
+        url = sa.make_url(server_url).set(username=f"{new_name}_role", password=ROLE_PASSWORD)
         with pytest.raises(Unavailable) as caught:
             create_database(url.render_as_string(hide_password=False), new_name)
     finally:
@@ -294,7 +298,8 @@ def test_http_client_has_the_given_patience() -> None:
 
 def test_slack_client_never_tries_a_second_time() -> None:
     with answering(500) as server:
-        settings = Settings(slack=Slack(bot_token="xoxb-1", base_url=server.url), database_url=None)  # type: ignore[arg-type]
+        slack = Slack.model_validate({"bot_token": "xoxb-1", "base_url": server.url})
+        settings = Settings(slack=slack, database_url=None)
         with pytest.raises(SlackApiError):
             slack_client(settings).chat_postMessage(channel="C1", text="hello")
         assert [(path, token) for path, _, token in server.came] == [("/chat.postMessage", "Bearer xoxb-1")]

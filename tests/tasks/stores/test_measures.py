@@ -17,6 +17,7 @@ from ops.monitoring.rules.spend import Drivers, SpendSample
 from ops.proportions import Share
 from tasks.settings import Alerting
 from tasks.stores import measures
+from tasks.stores.sql import statement
 from tasks.stores.tables import latency_hourly, quality_baselines, scores, usage_hourly
 from tests.hand_made import DAY, HOUR, MOMENT, NOW, event, failed, hour_row, insert, load, score_row
 
@@ -78,7 +79,9 @@ def test_availability_windows_are_half_open(
 ) -> None:
     load(engine, [failed(before)])
     windows = tuple(Share(n, n) for n in seen) if seen else None
-    assert by_key(engine, "availability").get("assistant") == (TrafficSample("assistant", *windows) if windows else None)
+    assert by_key(engine, "availability").get("assistant") == (
+        TrafficSample("assistant", *windows) if windows else None
+    )
 
 
 @pytest.mark.parametrize(
@@ -227,6 +230,13 @@ def test_spend_is_sampled_in_total_and_for_each_feature(engine: sa.Engine) -> No
     insert(engine, usage_hourly, [*rows, hour_row(HOUR, "1000", tenant_id="other")])
     found = {key: sample.cost_usd for key, sample in by_key(engine, "spend").items()}
     assert found == {"feature:chat": 2, "feature:search": 3, "total": 2 + 3 + 5}
+
+
+def test_spend_has_one_row_for_each_key_and_hour(engine: sa.Engine) -> None:
+    insert(engine, usage_hourly, [hour_row(HOUR, "2", feature=feature) for feature in (None, "chat")])
+    with engine.connect() as connection:
+        rows = connection.execute(statement("spend_hours"), {"tenant": "default", "now": NOW}).all()
+    assert [(row.key, row.cost_usd) for row in rows] == [("feature:chat", 2), ("total", 2 + 2)]
 
 
 @pytest.mark.parametrize(

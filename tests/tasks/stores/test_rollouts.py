@@ -126,6 +126,7 @@ def test_running_leaves_a_rollout_that_another_process_holds(engine: sa.Engine) 
     start(engine, replace(ROLLOUT, rollout_id="r2", service="search-api"))
     with engine.begin() as one, engine.begin() as other:
         assert rollouts.find(one, "default", "r1") == ROLLOUT
+        other.execute(sa.text("SET LOCAL lock_timeout = '2s'"))
         assert [rollout.rollout_id for rollout, _ in rollouts.running(other, "default")] == ["r2"]
 
 

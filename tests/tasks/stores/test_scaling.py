@@ -43,5 +43,7 @@ def test_recommendation_is_one_row_per_service_and_may_be_unknown(engine: sa.Eng
         scaling.recommend(connection, "default", "assistant", 3, "why", NOW)
         scaling.recommend(connection, "default", "search-api", 1, "why", NOW)
         scaling.recommend(connection, "default", "assistant", None, "no signal", NOW + HOUR)
-    found = [(row.service, row.desired, row.reason, row.computed_at) for row in rows_of(engine, scaling_recommendations)]
+    found = [
+        (row.service, row.desired, row.reason, row.computed_at) for row in rows_of(engine, scaling_recommendations)
+    ]
     assert found == [("assistant", None, "no signal", NOW + HOUR), ("search-api", 1, "why", NOW)]

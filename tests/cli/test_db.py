@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner
+
+from cli.main import watchkeeper
+from ops.errors import InvalidValue
+from tasks.embedded_postgres import Cluster, binaries_version
+from tasks.settings import Settings
+from tasks.stores import schema
+
+HIDDEN = "do-not-tell"
+
+
+def db(*words: str) -> str:
+    result = CliRunner().invoke(watchkeeper, ["db", *words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def psql(*words: str) -> int:
+    """Run psql, whose output goes past Python, and return its exit code."""
+    return CliRunner().invoke(watchkeeper, ["db", "psql", "--no-psqlrc", *words], catch_exceptions=False).exit_code
+
+
+@pytest.fixture
+def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """No configured database, and a home whose cluster is there but does not run."""
+    for name in [name for name in os.environ if name.startswith(("WATCHKEEPER_", "DATABASE_URL"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    cluster = Cluster(tmp_path / "home", durable=False)
+    monkeypatch.setenv("WATCHKEEPER_HOME", str(cluster.home))
+    with cluster.use():
+        pass
+    yield cluster
+    cluster.stop()
+
+
+def test_embedded_database_from_start_to_stop(embedded: Cluster, capfd: pytest.CaptureFixture[str]) -> None:
+    stopped = {
+        "kind": "embedded", "running": False, "pid": None, "data": str(embedded.data), "version": binaries_version(),
+        "schema": None, "newest": schema.head(),
+    }  # fmt: skip
+    assert json.loads(db("status", "--json")) == stopped
+
+    assert db("start") == f"running: {embedded.url('watchkeeper')}\n"
+    running = stopped | {"running": True, "pid": embedded.status().pid}
+    assert json.loads(db("status", "--json")) == running
+
+    for _ in range(2):
+        assert db("upgrade") == f"schema {schema.head()}\n"
+    assert json.loads(db("status", "--json")) == running | {"schema": schema.head()}
+
+    assert psql("-Atc", "SELECT count(*) FROM usage_events") == 0
+    assert capfd.readouterr().out == "0\n"
+
+    assert embedded.status().pid == running["pid"]  # no command stopped what was asked to stay
+    assert db("stop") == "stopped\n"
+    assert json.loads(db("status", "--json")) == stopped
+    assert db("stop") == "it was not running\n"
+
+
+def test_status_for_people_says_unknown_where_there_is_nothing(embedded: Cluster) -> None:
+    lines = dict(line.split(maxsplit=1) for line in db("status").splitlines())
+    assert (lines["kind"], lines["running"], lines["pid"], lines["schema"]) == (
+        "embedded",
+        "False",
+        "unknown",
+        "unknown",
+    )
+
+
+def test_status_of_a_configured_database(settings: Settings) -> None:
+    expected = {"kind": "DATABASE_URL", "running": True, "schema": schema.head(), "newest": schema.head()}
+    assert json.loads(db("status", "--json")) == expected
+
+
+@pytest.mark.parametrize("word", ["start", "stop"])
+def test_configured_database_is_not_ours_to(word: str, settings: Settings) -> None:
+    with pytest.raises(InvalidValue, match="unset: this starts and stops only the embedded Postgres"):
+        db(word)
+
+
+def test_psql_ends_with_the_exit_code_of_psql(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+    assert psql("-c", "SELECT nonsense") == 1
+    assert 'column "nonsense" does not exist' in capfd.readouterr().err
+
+
+def test_psql_keeps_the_password_off_the_command_line(
+    settings: Settings, database_url: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    url = sa.make_url(database_url)
+    monkeypatch.setenv("DATABASE_URL", url.set(password=url.password or HIDDEN).render_as_string(hide_password=False))
+    assert psql("-c", "\\! echo $PGPASSWORD; ps -o args= -p $PPID") == 0
+    password, line = capfd.readouterr().out.splitlines()
+    assert password == (url.password or HIDDEN)
+    assert url.database
+    assert url.database in line
+    assert password not in line

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import sys
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from cli.output import coloured, print_json, print_table, progress_bar
+
+
+def test_json_writes_money_as_numbers_and_times_in_iso_8601(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json(
+        {
+            "cost_usd": Decimal("1.50"), "at": datetime(2026, 3, 5, 12, tzinfo=UTC), "day": date(2026, 3, 5),
+            "path": Path("a/b"), "tiers": frozenset({"warning", "critical"}), "none": None, "name": "Zoë",
+        }
+    )  # fmt: skip
+    said = capsys.readouterr().out
+    assert json.loads(said) == {
+        "cost_usd": 1.5, "at": "2026-03-05T12:00:00+00:00", "day": "2026-03-05",
+        "path": "a/b", "tiers": ["critical", "warning"], "none": None, "name": "Zoë",
+    }  # fmt: skip
+    assert "Zoë" in said
+
+
+def test_json_refuses_what_it_does_not_know() -> None:
+    with pytest.raises(TypeError, match="cannot write object as JSON"):
+        print_json({"thing": object()})
+
+
+def test_table_aligns_numbers_right_and_leaves_unknown_cells_empty(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("Costs", ("Model", "USD#"), [("a", 5), ("bb", 12.5), ("c", None)])
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines == ["Costs", "Model   USD", "a         5", "bb     12.5", "c"]
+
+
+@pytest.mark.parametrize("cell", ["[/nonsense]", "[red]alert[/red]", "[", "\\[x]"])
+def test_table_shows_a_cell_as_it_is_whatever_a_user_wrote_there(cell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("Reasons", ("Reason",), [(cell,)])
+    assert capsys.readouterr().out.splitlines()[-1].rstrip() == cell
+
+
+def test_table_shows_colours_on_a_terminal_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = [(coloured("critical", "red"),)]
+    print_table("Alerts", ("Tier",), row)
+    assert "\x1b[" not in capsys.readouterr().out
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    print_table("Alerts", ("Tier",), row)
+    assert "\x1b[31mcritical" in capsys.readouterr().out
+
+
+def test_progress_bar_without_a_terminal_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar("reading", total=2) as show:
+        show(1, "half")
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("quiet", "shown"), [(False, True), (True, False)], ids=["shows", "is quiet when asked"])
+def test_progress_bar_on_a_terminal(quiet: bool, shown: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with progress_bar("reading", total=2, quiet=quiet) as show:
+            show(2, "two of two")
+        terminal.write("end")
+    said = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert ("two of two" in said) == shown
+    assert said.endswith("end")
