@@ -12,7 +12,7 @@ from cli.output import coloured, print_table
 from ops.money import usd
 from ops.monitoring.slack_message import SlackMessage, as_text
 from ops.window import Window
-from tasks.project_costs import save_plot
+from tasks.show_projection import save_plot
 from tasks.stores import alerts, costs, rollouts, warming
 from tasks.stores.tables import outbox, scaling_recommendations
 

@@ -9,6 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from flows.watch import watch
 from tasks import project_costs as tasks
+from tasks.show_projection import report_markdown
 
 
 @flow(name="project-costs", validate_parameters=False)
@@ -16,6 +17,6 @@ def project_costs(as_of: datetime | None = None) -> tasks.ProjectedCosts:
     """Project what the month will cost, and how sure that is."""
     with watch(as_of) as w:
         projected = tasks.project_costs(w.engine, w.settings, w.now)
-        markdown = tasks.report_markdown(projected, w.now)
+        markdown = report_markdown(projected, w.now)
     create_markdown_artifact(key="cost-projection", markdown=markdown, description="Spend and projection")
     return projected

@@ -10,11 +10,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from ops.usage import Status, UsageEvent
+from ops.window import floor_day
 from tasks.load_file import Target, write_events
+from tasks.stores.tables import usage_hourly
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)  # a Thursday
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 MOMENT = timedelta(microseconds=1)
+MIDNIGHT = floor_day(NOW)
 TENANT = "default"
 _NUMBERS = count()
 
@@ -62,3 +65,9 @@ def rows_of(engine: sa.Engine, table: sa.Table, *where: sa.ColumnElement[bool]) 
     """Return a table's rows in the order of its primary key."""
     with engine.connect() as connection:
         return list(connection.execute(sa.select(table).where(*where).order_by(*table.primary_key)))
+
+
+def spend_daily(engine: sa.Engine, days: int, cost: str = "12", until: datetime = MIDNIGHT, **fields: Any) -> None:
+    """Put the same cost into the roll-up on each of the days that end with `until`."""
+    at = [until - number * DAY + 9 * HOUR for number in range(1, days + 1)]
+    insert(engine, usage_hourly, [hour_row(NOW - when, cost, **fields) for when in at])

@@ -20,7 +20,8 @@ SELECT tenant_id, date_trunc('hour', occurred_at, 'UTC') AS hour, vendor, model,
 _LATENCY = """
 SELECT tenant_id, date_trunc('hour', occurred_at, 'UTC') AS hour, vendor, model, service, release,
        ceil(ln(greatest(latency_ms, 0.001)) / ln(1.01::float8 / 0.99))::smallint AS bin, count(*) AS n
-  FROM watchkeeper.usage_events WHERE status = 'success' AND latency_ms IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6, 7
+  FROM watchkeeper.usage_events
+ WHERE status = 'success' AND latency_ms IS NOT NULL AND cache_hit IS NOT TRUE GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
 
 

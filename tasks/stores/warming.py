@@ -56,7 +56,7 @@ def candidates(
 
 def _demand(
     tenant: str, model: str, window: Window, half_life: timedelta
-) -> sa.Select[str, float, int, datetime, int, str]:
+) -> sa.Select[tuple[str, float, int, datetime, int, str]]:
     event = usage_events.c
     half_lives = sa.extract("epoch", window.end - event.occurred_at) / half_life.total_seconds()
     # Postgres raises on underflow, near 2^-1075.

@@ -1,35 +1,24 @@
 from __future__ import annotations
 
-import base64
-import io
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from matplotlib import image
 
 from ops.cost.projection import Method
 from ops.window import floor_day
-from tasks.project_costs import ProjectedCosts, plot_png, project_costs, report_markdown, save_plot
+from tasks.project_costs import ProjectedCosts, project_costs
 from tasks.settings import Settings
 from tasks.stores.tables import cost_projections, usage_hourly
-from tests.hand_made import DAY, HOUR, MINUTE, NOW, event, hour_row, insert, load, rows_of
+from tests.hand_made import DAY, HOUR, MIDNIGHT, MINUTE, NOW, event, hour_row, insert, load, rows_of, spend_daily
 
-MIDNIGHT = floor_day(NOW)
-PNG = b"\x89PNG\r\n\x1a\n"
 INPUT, OUTPUT = Decimal("0.00000015"), Decimal("0.0000006")  # USD per token of gpt-4o-mini
 
 
 def project(engine: sa.Engine, settings: Settings, now: datetime = NOW, **changes: Any) -> ProjectedCosts:
     return project_costs.fn(engine, settings.model_copy(update=changes), now)
-
-
-def spend_daily(engine: sa.Engine, days: int, cost: str = "12", until: datetime = MIDNIGHT, **fields: Any) -> None:
-    at = [until - number * DAY + 9 * HOUR for number in range(1, days + 1)]
-    insert(engine, usage_hourly, [hour_row(NOW - when, cost, **fields) for when in at])
 
 
 def spend_today(engine: sa.Engine, dollars: int, now: datetime = NOW) -> None:
@@ -66,8 +55,6 @@ def test_projection_of_nothing_is_nothing(engine: sa.Engine, settings: Settings)
     projected = project(engine, settings)
     assert projected == ProjectedCosts(None, [], Decimal(0), 0, 0)
     assert rows_of(engine, cost_projections) == []
-    assert report_markdown(projected, NOW) == "# Cost projection\n\nNo cost is known yet, as of 2026-03-05 12:00 UTC."
-    assert plot_png(projected, NOW).startswith(PNG)
 
 
 def test_projection_leaves_out_what_comes_after_now_and_other_tenants(engine: sa.Engine, settings: Settings) -> None:
@@ -84,7 +71,6 @@ def test_projection_names_events_without_a_price(engine: sa.Engine, settings: Se
     projected = project(engine, settings)
     assert (projected.unpriced_events, projected.month_events) == (3, 4 + 3 + 1)
     assert rows_of(engine, cost_projections)[0].unpriced_events == 3
-    assert "**3 of 8 events have no price** and are missing." in report_markdown(projected, NOW)
 
 
 @pytest.mark.parametrize(
@@ -108,53 +94,3 @@ def test_month_is_that_of_the_settings_zone(
     projection = project(engine, settings, now, month_timezone=zone).projection
     assert projection is not None
     assert float(projection.spent_usd) == pytest.approx(spent, abs=0.01)
-
-
-# What people see
-
-
-def test_report_shows_the_figures_of_the_projection(engine: sa.Engine, settings: Settings) -> None:
-    spend_daily(engine, 28)
-    report = report_markdown(project(engine, settings), NOW)
-    assert report.startswith("# Cost projection, as of 2026-03-05 12:00 UTC\n")
-    for line in ("| Spent this month | $48.00 |", "| Level per day | $12.00 |", "| Days of history | 28 |"):
-        assert line in report
-    assert "Low history" not in report
-    assert "no price" not in report
-
-
-def test_report_says_when_the_history_is_short(engine: sa.Engine, settings: Settings) -> None:
-    spend_daily(engine, 13)
-    assert "**Low history:** under 14 days" in report_markdown(project(engine, settings), NOW)
-
-
-def test_report_holds_the_plot_itself(engine: sa.Engine, settings: Settings) -> None:
-    spend_daily(engine, 28)
-    projected = project(engine, settings)
-    _, _, data = report_markdown(projected, NOW).partition("(data:image/png;base64,")
-    assert base64.b64decode(data.partition(")")[0]).startswith(PNG)
-
-
-def test_report_repeats_no_text_that_others_wrote(engine: sa.Engine, settings: Settings) -> None:
-    spend_daily(engine, 28, feature="</td><script>x</script>|", model="<b>evil</b>", service="[a](b)")
-    report = report_markdown(project(engine, settings), NOW)
-    assert not any(word in report for word in ("script", "evil", "[a]"))
-
-
-def test_plot_shows_what_was_spent_so_far(engine: sa.Engine, settings: Settings, tmp_path: Path) -> None:
-    now = NOW + 15 * DAY
-    spend_daily(engine, 28, until=floor_day(now))
-    path = save_plot(project(engine, settings, now), now, tmp_path / "plots" / "new")
-    assert path.name == "projection-2026-03-20.png"
-    assert past_of(path.read_bytes()).sum() > 200
-    nothing = ProjectedCosts(None, [], Decimal(0), 0, 0)
-    assert past_of(plot_png(nothing, now)).sum() == 0
-
-
-def past_of(png: bytes) -> Any:
-    """Find the blue of the line in the picture's lower left, which is before the 16th, and has no legend."""
-    pixels = image.imread(io.BytesIO(png), format="png")
-    assert (pixels[..., 3] == 1).all()  # opaque
-    height, width, _ = pixels.shape
-    corner = pixels[height // 2 :, width // 10 : width // 2]
-    return (corner[..., 2] > 0.7) & (corner[..., 0] < 0.3)

@@ -70,7 +70,7 @@ latency AS (
     SELECT tenant_id, date_trunc('hour', occurred_at, 'UTC'), vendor, model, service, release,
            watchkeeper.latency_bin(latency_ms), count(*)
       FROM inserted
-     WHERE status = 'success' AND latency_ms IS NOT NULL
+     WHERE status = 'success' AND latency_ms IS NOT NULL AND cache_hit IS NOT TRUE
      GROUP BY 1, 2, 3, 4, 5, 6, 7
      ORDER BY 1, 2, 3, 4, 5, 6, 7
     ON CONFLICT (tenant_id, hour, vendor, model, service, release, bin) DO UPDATE SET n = l.n + excluded.n

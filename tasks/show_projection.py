@@ -1,0 +1,99 @@
+"""Show a cost projection: the plot for Slack and the Prefect UI, and the page around it.
+
+Before it: `tasks/project_costs.py`. After it: `flows/project_costs.py` makes the page an artifact.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import dates
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ops.cost.projection import Projection
+from ops.money import usd
+from ops.window import Window
+from tasks.project_costs import ProjectedCosts
+
+_BLUE = "#1D4ED8"
+_dates: Any = dates  # matplotlib leaves its module of dates untyped
+
+
+def plot_png(projected: ProjectedCosts, now: datetime) -> bytes:
+    """Draw the month's cumulative spend and the fan of its projection, on an opaque background."""
+    with mpl.rc_context({"text.parse_math": False}):  # a dollar sign is a dollar sign
+        figure = Figure(figsize=(8, 4.2), dpi=110, facecolor="white", layout="constrained")
+        axes = figure.subplots()
+        if projected.projection is not None:
+            _draw(axes, projected, projected.projection, now)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_ylim(bottom=0)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _draw(axes: Axes, projected: ProjectedCosts, projection: Projection, now: datetime) -> None:
+    days, sums = _cumulative(projected, projection.month, now)
+    axes.plot(_dates.date2num(days), sums, color=_BLUE, linewidth=2, label=f"spent {usd(projection.spent_usd)}")
+    ends, spent = _dates.date2num([days[-1], projection.month.end]), sums[-1]
+    for share, low, high, alpha in (
+        (95, projection.low95, projection.high95, 0.12),
+        (80, projection.low80, projection.high80, 0.22),
+    ):
+        label = f"{share} %: {usd(low)} to {usd(high)}"
+        axes.fill_between(ends, [spent, float(low)], [spent, float(high)], color=_BLUE, alpha=alpha, label=label)
+    expected = [spent, float(projection.month_end_usd)]
+    axes.plot(ends, expected, "--", color=_BLUE, label=f"projected {usd(projection.month_end_usd)}")
+    axes.xaxis_date()
+    axes.xaxis.set_major_formatter(_dates.DateFormatter("%d"))
+    axes.set_title(f"Cost of {projection.month.start + timedelta(days=1):%B %Y}, USD", loc="left")
+    axes.legend(loc="upper left", frameon=False)
+
+
+def _cumulative(projected: ProjectedCosts, month: Window, now: datetime) -> tuple[list[datetime], list[float]]:
+    days, sums = [month.start], [0.0]
+    for entry in projected.history:
+        end = datetime.combine(entry.day, time(0), tzinfo=UTC) + timedelta(days=1)
+        if month.start < end <= month.end:
+            days.append(end)
+            sums.append(sums[-1] + float(entry.cost_usd or 0))
+    return [*days, now], [*sums, sums[-1] + float(projected.today_usd)]
+
+
+def report_markdown(projected: ProjectedCosts, now: datetime) -> str:
+    """Write the artifact: the figures as a table, and the plot as an image inside the page."""
+    projection = projected.projection
+    if projection is None:
+        return f"# Cost projection\n\nNo cost is known yet, as of {now:%Y-%m-%d %H:%M} UTC."
+    note = "\n\n**Low history:** under 14 days, so the intervals are wide." if projection.low_history else ""
+    if projected.unpriced_events:
+        note += (
+            f"\n\n**{projected.unpriced_events:,} of {projected.month_events:,} events have no price** and are missing."
+        )
+    image = base64.b64encode(plot_png(projected, now)).decode()
+    return (
+        f"# Cost projection, as of {now:%Y-%m-%d %H:%M} UTC\n\n"
+        "| | USD |\n|---|---:|\n"
+        f"| Spent this month | {usd(projection.spent_usd)} |\n"
+        f"| **Projected for the month** | **{usd(projection.month_end_usd)}** |\n"
+        f"| 80 % interval | {usd(projection.low80)} to {usd(projection.high80)} |\n"
+        f"| 95 % interval | {usd(projection.low95)} to {usd(projection.high95)} |\n"
+        f"| Level per day | {usd(projection.level_usd_per_day)} |\n"
+        f"| Days of history | {projection.history_days} |{note}\n\n"
+        f"![Spend and projection](data:image/png;base64,{image})\n"
+    )
+
+
+def save_plot(projected: ProjectedCosts, now: datetime, folder: Path) -> Path:
+    """Write the plot into `folder` and return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"projection-{now:%Y-%m-%d}.png"
+    path.write_bytes(plot_png(projected, now))
+    return path
