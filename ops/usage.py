@@ -161,7 +161,7 @@ def _check_tokens(event: UsageEvent) -> None:
             raise InvalidValue(field, count, f"between 0 and {MAX_TOKENS}")
     for part, whole in _PARTS:
         inner, outer = getattr(event, part), getattr(event, whole)
-        if inner is not None and (outer is None or inner > outer):
+        if inner and (outer is None or inner > outer):
             raise InvalidValue(part, inner, f"at most {whole} = {outer}")
     if (event.cached_tokens or 0) + (event.cache_write_tokens or 0) > (event.input_tokens or 0):
         raise InvalidValue("cached_tokens + cache_write_tokens", event.cached_tokens, f"within {event.input_tokens}")

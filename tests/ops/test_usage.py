@@ -39,6 +39,7 @@ ACCEPTED = {
     "the earliest time": {"occurred_at": EARLIEST},
     "all tokens there are": {"input_tokens": MAX_TOKENS, "output_tokens": MAX_TOKENS},
     "no tokens": {"input_tokens": 0, "cached_tokens": 0, "cache_write_tokens": 0, "output_tokens": 0},
+    "nothing cached of an unknown input": {"cached_tokens": 0, "cache_write_tokens": 0},
     "all input read from the cache": {"input_tokens": 9, "cached_tokens": 9},
     "input half read, half written": {"input_tokens": 9, "cached_tokens": 4, "cache_write_tokens": 5},
     "every write for an hour": {"input_tokens": 9, "cache_write_tokens": 5, "cache_write_1h_tokens": 5},

@@ -30,7 +30,13 @@ def logs(tmp_path: Path) -> Path:
 
 
 def test_files_come_in_the_order_of_their_names(logs: Path) -> None:
-    assert [path.name for path in files_of(source(f"{logs}/*.jsonl"))] == ["1.jsonl", "2.jsonl"]
+    names = [f"{number:02}.log" for number in range(20)]
+    for name in names[::2] + names[1::2]:
+        (logs / name).touch()
+    assert [path.name for path in files_of(source(f"{logs}/*.log"))] == names
+
+
+def test_files_are_those_that_the_pattern_names(logs: Path) -> None:
     assert [path.name for path in files_of(source(f"{logs}/**/*.jsonl"))] == ["1.jsonl", "2.jsonl", "0.jsonl"]
     assert files_of(source(f"{logs}/1.jsonl")) == [logs / "1.jsonl"]
 

@@ -207,8 +207,8 @@ def test_growing_file_is_read_on_where_it_ended(load, rows, write) -> None:
 
 def test_last_line_that_gets_its_newline_later_counts_once(load, rows, write) -> None:
     first, second = (b'{"occurred_at":"2026-03-02T12:00:00Z","output_tokens":%d}' % n for n in (1, 2))
-    found = [counts(load(ROWS, write(text), resume=True)) for text in (first, first + b"\n" + second, b"")]
-    assert found == [(1, 1, 0, 0), (2, 1, 1, 0), (0, 0, 0, 0)]
+    found = [counts(load(ROWS, write(text), resume=True)) for text in (first, first, first + b"\n" + second)]
+    assert found == [(1, 1, 0, 0), (0, 0, 0, 0), (2, 1, 1, 0)]
     assert [tokens for (tokens,) in sorted(rows(usage_events, "output_tokens"))] == [1, 2]
 
 

@@ -131,7 +131,7 @@ DAMAGED = {
     "is cut in its body": gzip.compress(ONE * 100)[:14],
     "ends in rubbish": gzip.compress(ONE + b"\n") + b"rubbish",
     "fails its checksum": gzip.compress(ONE + b"\n")[:-8] + bytes(8),
-    "has a broken body": gzip.compress(ONE + b"\n")[:12] + b"\xff\xff\xff\xff",
+    "has a broken body": gzip.compress(ONE + b"\n")[:10] + bytes(20).replace(b"\x00", b"\xff"),
 }
 
 

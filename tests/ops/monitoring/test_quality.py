@@ -33,9 +33,9 @@ def test_event_checks_have_names_of_their_own() -> None:
             {"column": "status", "value_set": ["success", "failure"], "severity": "critical"},
         ),
         (
-            "input_tokens within 0 to 1099511627776",
+            "input_tokens within 0 to 4294967296",
             "ExpectColumnValuesToBeBetween",
-            {"column": "input_tokens", "min_value": 0, "max_value": 2**40, "severity": "warning"},
+            {"column": "input_tokens", "min_value": 0, "max_value": 2**32, "severity": "warning"},
         ),
         (
             "at least 95 % of events are priced",

@@ -21,6 +21,7 @@ from tasks.load_file import Target, write_events
 from tasks.stores import usage
 from tasks.stores.tables import prompt_texts, usage_events, usage_hourly
 from tests.recount import differences
+from tests.waiting import are_waiting
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 NOW = datetime(2026, 3, 9, tzinfo=UTC)
@@ -204,7 +205,8 @@ def test_prompt_text_is_kept(keep: bool, texts: list[str], engine: sa.Engine) ->
 def test_hour_is_cut_in_utc_and_latency_in_bins(engine: sa.Engine) -> None:
     edge = NOON + timedelta(hours=1)
     times = [NOON, edge - timedelta(microseconds=1), edge]
-    load(engine, *(call(event_id=str(n), when=when, latency_ms=0.0) for n, when in enumerate(times)))
+    for number, when in enumerate(times):
+        load(engine, call(event_id=str(number), when=when, latency_ms=0.0))
     with engine.connect() as connection:
         connection.execute(sa.text("SET timezone = 'Asia/Kolkata'"))
         hours = connection.execute(sa.select(usage_hourly.c.hour, usage_hourly.c.events).order_by(usage_hourly.c.hour))
@@ -229,12 +231,16 @@ def test_days_that_are_missing_are_made_once(engine: sa.Engine) -> None:
     assert tables == ["watchkeeper.usage_events_20260302", "watchkeeper.usage_events_20260303"]
 
 
-def test_two_loaders_of_overlapping_events_wait_instead_of_deadlocking(engine: sa.Engine) -> None:
-    events = [call(event_id=f"{n:03}", when=NOON + timedelta(hours=n), input_tokens=n) for n in range(100)]
-    orders = [events, events[::-1], events[50:] + events[:50], events[::2] + events[1::2]]
-    with ThreadPoolExecutor(4) as threads:
-        inserted = list(threads.map(lambda order: load(engine, *order)[0], orders))
-    assert sum(inserted) == 100
+def test_two_loaders_of_overlapping_events_wait_instead_of_deadlocking(engine: sa.Engine, database_url: str) -> None:
+    events = [call(event_id=f"{n:03}", input_tokens=n) for n in range(100)]
+    load(engine, call(), tenant="before")  # so that the day and its prices are there
+    with ThreadPoolExecutor(2) as threads, engine.connect() as holder:
+        # Both come as far as the event in the middle, each from its own end if they keep their orders.
+        write_events(holder, Target(engine, "t"), "log", [events[50]])
+        both = [threads.submit(load, engine, *order) for order in (events, events[::-1])]
+        assert are_waiting(database_url, 2)
+        holder.rollback()
+        assert sorted(one.result()[0] for one in both) == [0, 100]
     assert differences(engine) == []
 
 
