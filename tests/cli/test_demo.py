@@ -16,10 +16,11 @@ def document(
     server_url: str, clean_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
     """What `watchkeeper demo --json` prints."""
+    untraced = {name: value for name, value in clean_environment.items() if not name.startswith("COVERAGE")}
     home = tmp_path_factory.mktemp("demo home")
     done = subprocess.run(
-        [sys.executable, "-m", "cli.main", "demo", "--as-of", "2026-11-23", "--days", "22", "--json"],
-        env=clean_environment | {"WATCHKEEPER_HOME": str(home), "DATABASE_URL": server_url},
+        [sys.executable, "-m", "cli.main", "demo", "--as-of", "2026-11-23", "--days", "15", "--rate", "250", "--json"],
+        env=untraced | {"WATCHKEEPER_HOME": str(home), "DATABASE_URL": server_url},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
@@ -28,7 +29,7 @@ def document(
 
 
 def test_demo_prices_every_event_and_projects_the_month(document: dict[str, Any]) -> None:
-    assert document["events"] > 100_000
+    assert document["events"] > 50_000
     assert document["unpriced_events"] == 0
     assert document["cost_usd"] > 0
     projection = document["projection"]

@@ -20,11 +20,11 @@ from tasks import prefect_server
 
 @pytest.fixture
 def running(
-    server_url: str, clean_environment: dict[str, str], tmp_path: Path
+    database_url: str, clean_environment: dict[str, str], tmp_path: Path
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     port = prefect_server.free_port()
     environment = clean_environment | {
-        "DATABASE_URL": server_url,
+        "DATABASE_URL": database_url,
         "WATCHKEEPER_HOME": str(tmp_path),
         "WATCHKEEPER_PREFECT_PORT": str(port),
     }
