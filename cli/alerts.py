@@ -18,8 +18,8 @@ def command(as_json: bool) -> None:
     Example:
       watchkeeper alerts --json
     """
+    from tasks.load_settings import load_settings
     from tasks.resources import open_database
-    from tasks.settings import load_settings
     from tasks.stores import alerts
 
     settings = load_settings()

@@ -26,7 +26,8 @@ def check(as_json: bool) -> None:
     Example:
       WATCHKEEPER_CONFIG=watchkeeper.yaml watchkeeper config check
     """
-    from tasks.settings import config_file, load_settings
+    from tasks.load_settings import load_settings
+    from tasks.settings import config_file
     from tasks.sources import KINDS, parser_for
 
     settings = load_settings()
@@ -49,7 +50,7 @@ def show(as_json: bool) -> None:
     Example:
       watchkeeper config show --json
     """
-    from tasks.settings import load_settings
+    from tasks.load_settings import load_settings
 
     settings = load_settings()
     if as_json:

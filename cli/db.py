@@ -62,8 +62,8 @@ def upgrade() -> None:
     Example:
       watchkeeper db upgrade
     """
+    from tasks.load_settings import load_settings
     from tasks.resources import open_database
-    from tasks.settings import load_settings
     from tasks.stores import schema
 
     with open_database(load_settings()) as engine:
@@ -89,8 +89,8 @@ def status(as_json: bool) -> None:
 
 def _status() -> dict[str, object]:
     from tasks.embedded_postgres import Cluster
+    from tasks.load_settings import load_settings
     from tasks.resources import open_database
-    from tasks.settings import load_settings
     from tasks.stores import schema
 
     settings = load_settings()
@@ -118,8 +118,8 @@ def psql(arguments: tuple[str, ...]) -> None:
     import sqlalchemy as sa
 
     from tasks.embedded_postgres import binaries
+    from tasks.load_settings import load_settings
     from tasks.resources import database_url, open_database
-    from tasks.settings import load_settings
 
     settings = load_settings()
     url = sa.make_url(database_url(settings)).set(drivername="postgresql")
@@ -134,7 +134,7 @@ def psql(arguments: tuple[str, ...]) -> None:
 
 def _embedded() -> Settings:
     from ops.errors import InvalidValue
-    from tasks.settings import load_settings
+    from tasks.load_settings import load_settings
 
     settings = load_settings()
     if settings.database_url is not None:

@@ -28,7 +28,7 @@ def command(as_of: datetime | None, seed: int, days: int, rate: float, out: Path
       watchkeeper demo --as-of 2026-11-23 --json
     """
     from flows.run import quieten_prefect
-    from tasks.settings import load_settings
+    from tasks.load_settings import load_settings
 
     quieten_prefect(load_settings())
     from cli.demo_report import print_report, report_json

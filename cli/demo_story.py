@@ -20,8 +20,9 @@ import yaml
 
 from cli.output import progress_bar
 from ops.window import Window
+from tasks.load_settings import load_settings
 from tasks.resources import create_database, database_url, drop_database, open_database, running_server
-from tasks.settings import Settings, load_settings
+from tasks.settings import Settings
 from tasks.simulate_traffic import simulate, splits_of
 from tasks.simulator import Scenario, Traffic
 from tasks.simulator.vendor_api import EmbeddingServer
@@ -234,6 +235,7 @@ def _settings(folder: Path, embeddings_url: str) -> dict[str, Any]:
         "services": [{"name": SERVICE, "replicas": 1}, {"name": "search-api", "replicas": 1}],
         "channels": [{"name": "console", "kind": "console"}],
         "plans": {"demo": {"steps": [25, 50, 100], "min_requests": 40, "min_stage_minutes": 30, "max_drop": 0.05}},
+        "budgets": [{"monthly_usd": 450}],
         "alerting": {"spend_floor_usd": 0.2},
         "warming": {
             "store_texts": True, "embeddings_url": embeddings_url, "api_key": "demo", "dimensions": _DIMENSIONS,

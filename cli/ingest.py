@@ -75,8 +75,8 @@ def _load(sources: list[Source], *, resume: bool, quiet: bool) -> Loaded:
     from datetime import UTC, datetime
 
     from tasks.load_file import Loaded, Target, load_file
+    from tasks.load_settings import load_settings
     from tasks.resources import open_database
-    from tasks.settings import load_settings
 
     settings = load_settings()
     total = Loaded()

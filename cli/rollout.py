@@ -99,8 +99,8 @@ def abort(rollout_id: str, reason: str, as_json: bool) -> None:
 def _opened() -> Iterator[tuple[Any, Any, Any]]:
     from datetime import UTC, datetime
 
+    from tasks.load_settings import load_settings
     from tasks.resources import open_database
-    from tasks.settings import load_settings
 
     settings = load_settings()
     with open_database(settings) as engine:

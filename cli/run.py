@@ -28,7 +28,7 @@ def command(flow: str, as_of: datetime | None, as_json: bool) -> None:
       watchkeeper run keep-watch --as-of 2026-11-23T12:00
     """
     from flows.run import prefect_api, run_flow
-    from tasks.settings import load_settings
+    from tasks.load_settings import load_settings
 
     with prefect_api(load_settings()):
         state = run_flow(flow, as_of)

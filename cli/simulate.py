@@ -112,8 +112,8 @@ def _live(traffic: Any, out: Path, scenarios: list[Any], splits: Any) -> None:
 
 @contextmanager
 def _splits() -> Iterator[Any]:
+    from tasks.load_settings import load_settings
     from tasks.resources import open_database
-    from tasks.settings import load_settings
     from tasks.simulate_traffic import splits_of
 
     settings = load_settings()

@@ -13,8 +13,9 @@ from types import FrameType
 
 from ops.errors import Unavailable
 from tasks import prefect_server, tethered
+from tasks.load_settings import load_settings
 from tasks.resources import open_database, running_server
-from tasks.settings import Settings, load_settings
+from tasks.settings import Settings
 
 Say = Callable[[str], object]
 

@@ -11,8 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 from prefect.states import Completed
 
+from tasks.load_settings import load_settings
 from tasks.resources import open_database
-from tasks.settings import Settings, load_settings
+from tasks.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class ProjectedCosts:
     today_usd: Decimal
     month_events: int
     unpriced_events: int
+    budget_usd: Decimal | None = None  # of the month, in total
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -43,4 +44,5 @@ def project_costs(engine: sa.Engine, settings: Settings, now: datetime) -> Proje
         projection = project_month(history, today, month, now)
         if projection is not None:
             costs.save_projection(connection, settings.tenant, projection, now, unpriced)
-    return ProjectedCosts(projection, history, today, events, unpriced)
+    budget = next((budget.monthly_usd for budget in settings.budgets), None)
+    return ProjectedCosts(projection, history, today, events, unpriced, budget)

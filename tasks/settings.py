@@ -1,4 +1,5 @@
-"""Every setting of Watchkeeper, in one class; built only at the edge (the CLI, a flow's start) by `load_settings`.
+"""Every setting of Watchkeeper, in one class; built only at the edge (the CLI, a flow's start) by
+`tasks/load_settings.py`.
 
 Order of precedence: environment (`WATCHKEEPER_*`, nested with `__`), `.env`, the YAML file, the default here.
 The YAML file is `$WATCHKEEPER_CONFIG`, else `watchkeeper.yaml` of the working folder if there is one.
@@ -9,21 +10,15 @@ from __future__ import annotations
 import os
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import platformdirs
-import yaml
-from dotenv import dotenv_values
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
-from pydantic_settings import SettingsError as UnreadableVariable
 
-from ops.errors import InvalidValue, NotFound, WatchkeeperError
-
-_PREFIX = "WATCHKEEPER_"
-_DATABASE_URL = f"{_PREFIX}DATABASE_URL"
-_NOT_SETTINGS = frozenset({"config", "no_userns"})  # read where they are needed, before there are settings
+PREFIX = "WATCHKEEPER_"
+DATABASE_URL = f"{PREFIX}DATABASE_URL"
 
 
 def _zone(name: str) -> str:
@@ -41,7 +36,7 @@ def _home(folder: Path) -> Path:
 
 Zone = Annotated[str, AfterValidator(_zone)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w.:/-]+$")]
-Share = Annotated[float, Field(gt=0, lt=1)]
+Tenant = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w.-]+$")]
 Dollars = Annotated[Decimal, Field(ge=0, lt=1_000_000_000)]
 
 
@@ -87,6 +82,13 @@ class RolloutPlan(_Group):
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
 
 
+class Budget(_Group):
+    """What may be spent."""
+
+    scope: Literal["total"] = "total"
+    monthly_usd: Dollars
+
+
 class Alerting(_Group):
     """What the rules are told about this system."""
 
@@ -127,21 +129,22 @@ class Settings(BaseSettings):
     """See README, "Settings"."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, env_nested_delimiter="__", env_file=".env", extra="forbid", frozen=True,
+        env_prefix=PREFIX, env_nested_delimiter="__", env_file=".env", extra="forbid", frozen=True,
         validate_default=False, dotenv_filtering="only_existing",  # an application keeps its own settings there too
     )  # fmt: skip
 
     home: Annotated[Path, AfterValidator(_home)] = Field(default_factory=_default_home)
     database_url: SecretStr | None = Field(
-        default=None, validation_alias=AliasChoices(_DATABASE_URL, "DATABASE_URL", "database_url")
+        default=None, validation_alias=AliasChoices(DATABASE_URL, "DATABASE_URL", "database_url")
     )
     database: Name = "watchkeeper"  # in the embedded cluster
-    tenant: Name = "default"
+    tenant: Tenant = "default"
     month_timezone: Zone = "UTC"
     prefect_port: int = Field(default=4200, ge=1, le=65_535)
     sources: tuple[Source, ...] = ()
     services: tuple[Service, ...] = ()
     channels: tuple[Channel, ...] = (Channel(name="console", kind="console"),)
+    budgets: tuple[Budget, ...] = ()
     plans: dict[Name, RolloutPlan] = {"careful": RolloutPlan()}
     alerting: Alerting = Alerting()
     warming: Warming = Warming()
@@ -175,129 +178,3 @@ def config_file() -> Path | None:
         return Path(named)
     found = Path("watchkeeper.yaml")
     return found if found.exists() else None
-
-
-def load_settings(**overrides: Any) -> Settings:
-    """Read and check every setting.
-
-    Raises:
-        NotFound: the named YAML file is not there.
-        SettingsError: one line for each wrong setting: file, line, field, value, and what would be right.
-    """
-    file = config_file()
-    if file is not None:
-        if not file.is_file():
-            raise NotFound("settings file", str(file), "WATCHKEEPER_CONFIG names it")
-        _check_syntax(file)
-    given = _variables()
-    problems = _unknown(given)
-    try:
-        settings = Settings(**overrides)
-    except UnreadableVariable as error:
-        raise SettingsError([*problems, f"environment or .env: {error}, which must be JSON"]) from None
-    except ValidationError as error:
-        problems += [_explain(problem, file, given) for problem in error.errors()]
-    if problems:
-        raise SettingsError(problems)
-    return settings
-
-
-class SettingsError(WatchkeeperError):
-    """Some settings are wrong."""
-
-    def __init__(self, problems: list[str]) -> None:
-        self.problems = problems
-        super().__init__("\n".join(problems))
-
-
-def _check_syntax(file: Path) -> None:
-    try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f":{mark.line + 1}" if mark else ""
-        problem = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise SettingsError([f"{file}{where}: not readable as YAML: {problem}"]) from None
-    if tree is not None and not isinstance(tree, dict):
-        raise InvalidValue(str(file), type(tree).__name__, "a YAML mapping such as `sources: […]`")
-    for name in tree or ():
-        if not isinstance(name, str):
-            raise InvalidValue(str(file), name, "the name of a setting")
-
-
-def _variables() -> frozenset[str]:
-    """Return the names that the environment or `.env` sets, upper case and without the prefix."""
-    try:
-        names = {name.upper() for name in (*dotenv_values(".env"), *os.environ)}
-    except UnicodeDecodeError as error:
-        raise SettingsError([f".env: not readable: {error}"]) from None
-    ours = {name for name in names if name.startswith(_PREFIX) or name == "DATABASE_URL"}
-    return frozenset(name.removeprefix(_PREFIX) for name in ours)
-
-
-def _unknown(given: frozenset[str]) -> list[str]:
-    known = {*Settings.model_fields, *_NOT_SETTINGS}
-    strange = sorted(name for name in given if name.split("__", 1)[0].lower() not in known)
-    return [f"{_PREFIX}{name}: unknown setting; known here: {', '.join(_known([]))}" for name in strange]
-
-
-def _explain(problem: Any, file: Path | None, given: frozenset[str]) -> str:
-    path = ["database_url" if part == _DATABASE_URL else part for part in problem["loc"] if part != "[key]"]
-    field = ".".join(map(str, path))
-    from_variable = any("__".join(map(str, path[:end])).upper() in given for end in range(1, len(path) + 1))
-    line = _line_of(path, file) if file and not from_variable else None
-    place = f"{file}:{line}: {field}" if line else _variable(path)
-    wanted = problem["msg"]
-    if problem["type"] == "extra_forbidden":
-        return f"{place}: unknown setting; known here: {', '.join(_known(path[:-1]))}"
-    if problem["type"] == "missing":
-        return f"{place}: missing, but required"
-    return f"{place}: {_shown(problem, field)} is wrong: {wanted[0].lower()}{wanted[1:]}"
-
-
-def _variable(path: list[Any]) -> str:
-    name = "__".join(map(str, path)).upper()
-    return name if name == "DATABASE_URL" else f"{_PREFIX}{name}"
-
-
-def _shown(problem: Any, field: str) -> str:
-    value = repr(problem["input"])
-    secret = any(word in field.lower() for word in ("token", "key", "database_url"))
-    misplaced = problem["type"] == "model_type" or "@" in value  # a token in place of its group; a URL with a password
-    return "(hidden)" if secret or misplaced else value[:80]
-
-
-def _known(path: list[Any]) -> list[str]:
-    model: Any = Settings
-    for part in path:
-        if isinstance(part, str) and part in getattr(model, "model_fields", {}):
-            model = _inner_model(model.model_fields[part].annotation)
-    return sorted(getattr(model, "model_fields", {}))
-
-
-def _inner_model(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    inner = (_inner_model(part) for part in getattr(annotation, "__args__", ()))
-    return next((model for model in inner if model is not None), None)
-
-
-def _line_of(path: list[Any], file: Path) -> int | None:
-    """Return the 1-based line of the deepest part of `path` that the file has; None when it has not even the first."""
-    node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    line = None
-    for part in path:
-        child = _child(node, part)
-        if child is None:
-            break
-        key, node = child
-        line = key.start_mark.line + 1
-    return line
-
-
-def _child(node: Any, part: Any) -> tuple[Any, Any] | None:
-    if isinstance(node, yaml.MappingNode):
-        return next(((key, value) for key, value in node.value if key.value == str(part)), None)
-    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-        return node.value[part], node.value[part]
-    return None

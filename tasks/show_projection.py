@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ from matplotlib import dates
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ops.cost.budgets import judge
 from ops.cost.projection import Projection
 from ops.money import usd
 from ops.window import Window
 from tasks.project_costs import ProjectedCosts
 
-_BLUE = "#1D4ED8"
+_BLUE, _RED = "#1D4ED8", "#D92D20"
 _dates: Any = dates  # matplotlib leaves its module of dates untyped
 
 
@@ -51,6 +53,9 @@ def _draw(axes: Axes, projected: ProjectedCosts, projection: Projection, now: da
         axes.fill_between(ends, [spent, float(low)], [spent, float(high)], color=_BLUE, alpha=alpha, label=label)
     expected = [spent, float(projection.month_end_usd)]
     axes.plot(ends, expected, "--", color=_BLUE, label=f"projected {usd(projection.month_end_usd)}")
+    if projected.budget_usd is not None:
+        budget = projected.budget_usd
+        axes.axhline(float(budget), color=_RED, linewidth=1, label=f"budget {usd(budget)}: {judge(projection, budget)}")
     axes.xaxis_date()
     axes.xaxis.set_major_formatter(_dates.DateFormatter("%d"))
     axes.set_title(f"Cost of {projection.month.start + timedelta(days=1):%B %Y}, USD", loc="left")
@@ -85,10 +90,15 @@ def report_markdown(projected: ProjectedCosts, now: datetime) -> str:
         f"| **Projected for the month** | **{usd(projection.month_end_usd)}** |\n"
         f"| 80 % interval | {usd(projection.low80)} to {usd(projection.high80)} |\n"
         f"| 95 % interval | {usd(projection.low95)} to {usd(projection.high95)} |\n"
+        f"{_budget_row(projected.budget_usd, projection)}"
         f"| Level per day | {usd(projection.level_usd_per_day)} |\n"
         f"| Days of history | {projection.history_days} |{note}\n\n"
         f"![Spend and projection](data:image/png;base64,{image})\n"
     )
+
+
+def _budget_row(budget: Decimal | None, projection: Projection) -> str:
+    return "" if budget is None else f"| Budget, {judge(projection, budget)} | {usd(budget)} |\n"
 
 
 def save_plot(projected: ProjectedCosts, now: datetime, folder: Path) -> Path:

@@ -8,9 +8,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from cli.config import command
+from cli.main import watchkeeper
 from ops.errors import UnknownName, WatchkeeperError
-from tasks.settings import Settings, SettingsError
+from tasks.load_settings import SettingsError
+from tasks.settings import Settings
 
 HIDDEN = "xoxb-do-not-tell"
 
@@ -24,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def said(*words: str) -> str:
-    return CliRunner().invoke(command, words, catch_exceptions=False).output
+    return CliRunner().invoke(watchkeeper, ("config", *words), catch_exceptions=False).output
 
 
 def test_check_without_a_file_says_that_the_defaults_are_fine() -> None:

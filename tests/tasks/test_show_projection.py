@@ -12,7 +12,7 @@ from matplotlib import image
 
 from ops.window import floor_day
 from tasks.project_costs import ProjectedCosts, project_costs
-from tasks.settings import Settings
+from tasks.settings import Budget, Settings
 from tasks.show_projection import plot_png, report_markdown, save_plot
 from tests.hand_made import DAY, NOW, spend_daily
 
@@ -31,6 +31,14 @@ def test_report_shows_the_figures_of_the_projection(engine: sa.Engine, settings:
         assert line in report
     assert "Low history" not in report
     assert "no price" not in report
+
+
+def test_report_judges_the_budget_of_the_settings(engine: sa.Engine, settings: Settings) -> None:
+    spend_daily(engine, 28)  # $12 a day: about $370 in March
+    generous, small = (settings.model_copy(update={"budgets": (Budget(monthly_usd=usd),)}) for usd in (1000, 40))
+    assert "| Budget, will be kept | $1,000 |" in report_markdown(project(engine, generous), NOW)
+    assert "| Budget, crossed | $40.00 |" in report_markdown(project(engine, small), NOW)
+    assert "Budget" not in report_markdown(project(engine, settings), NOW)
 
 
 def test_report_of_nothing_says_so() -> None:

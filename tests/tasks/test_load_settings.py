@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ops.errors import InvalidValue, NotFound
-from tasks.settings import Settings, SettingsError, load_settings
+from tasks.load_settings import SettingsError, load_settings
+from tasks.settings import Settings
 
 HIDDEN = "xoxb-do-not-tell"
 GROUPS = (
