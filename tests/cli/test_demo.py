@@ -19,7 +19,7 @@ def document(
     untraced = {name: value for name, value in clean_environment.items() if not name.startswith("COVERAGE")}
     home = tmp_path_factory.mktemp("demo home")
     done = subprocess.run(
-        [sys.executable, "-m", "cli.main", "demo", "--as-of", "2026-11-23", "--days", "15", "--rate", "250", "--json"],
+        [sys.executable, "-m", "cli.main", "demo", "--as-of", "2026-11-23", "--days", "15", "--rate", "200", "--json"],
         env=untraced | {"WATCHKEEPER_HOME": str(home), "DATABASE_URL": server_url},
         capture_output=True, text=True, check=False,
     )  # fmt: skip

@@ -35,10 +35,11 @@ from pathlib import Path
 import psutil
 from tasks.embedded_postgres import Cluster, binaries, binaries_version
 binaries_version()  # loads the last module: the interpreter's own folder may be closed for nobody
+postgres = binaries() / "postgres"
 os.setgroups([])
 os.setgid(65534)
 os.setuid(65534)
-if not os.access(binaries() / "postgres", os.X_OK):
+if not os.access(postgres, os.X_OK):
     sys.exit("closed")
 with Cluster(Path(sys.argv[1]), durable=False).use() as cluster:
     print(psutil.Process(cluster.status().pid).uids().real)

@@ -13,7 +13,7 @@ from tasks.settings import Settings
 
 HIDDEN = "xoxb-do-not-tell"
 GROUPS = (
-    "alerting, channels, database, database_url, home, month_timezone, plans, prefect_port, services, slack, sources, "
+    "alerting, budgets, channels, database, database_url, home, month_timezone, plans, prefect_port, services, slack, sources, "
     "tenant, warming"
 )
 EVERYTHING = """\
