@@ -37,7 +37,7 @@ bench: install   ## run every benchmark (BENCH_ARGS=--quick for a short one)
 	@set -e; for file in benchmarks/*.py; do .venv/bin/python "$$file" $(BENCH_ARGS); done
 
 lock:            ## resolve pyproject.toml anew (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --extra ops --extra dev pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra ops --extra dev pyproject.toml -o requirements.lock
 
 clean:           ## remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
