@@ -102,12 +102,11 @@ def play(story: Story, out: Path | None, *, quiet: bool) -> Played:
             stack.enter_context(prefect_api(settings))
             show(1, "ready")
         log = stack.enter_context((folder / "flows.log").open("w"))
-        show_day = stack.enter_context(progress_bar("history", total=story.history_days + 1, quiet=quiet))
         live = Live(story, settings, engine, folder)
-        with redirect_stderr(log):
-            live.write_history(show_day)
-            show_tick = stack.enter_context(progress_bar("today", total=(CLOSES - OPENS) / TICK, quiet=quiet))
-            live.pass_day(show_tick)
+        with progress_bar("history", total=story.history_days + 1, quiet=quiet) as show, redirect_stderr(log):
+            live.write_history(show)
+        with progress_bar("today", total=(CLOSES - OPENS) / TICK, quiet=quiet) as show, redirect_stderr(log):
+            live.pass_day(show)
             played = live.close()
         played.seconds = round(time.monotonic() - started, 1)
         return gather(played)

@@ -35,17 +35,17 @@ def evaluate(sample: TrafficSample) -> Condition:
 
     Enough is what can show that a limit is kept: 52 requests for 5 % errors, 539 for 99.5 % availability. With fewer
     the lower limit alone is judged, so two failures in a quiet hour page nobody. The shortest window of 52 requests
-    must be over the limit too: six hours remember an outage that has long ended.
+    must prove it too: six hours remember an outage that has long ended.
     """
     coarse, fine = _sufficient(sample, ERROR_LIMIT), _sufficient(sample, BUDGET)
     if not coarse:
         return _insufficient(sample)
     too_many_errors = _proven(coarse) > ERROR_LIMIT
     windows = coarse if too_many_errors or not fine else fine
-    goes_on = coarse[0][1].hits > BUDGET * coarse[0][1].n
-    breach = too_many_errors or (goes_on and _proven(fine) > BUDGET)
+    breach = too_many_errors or min(_proven(fine), _proven(coarse[:1])) > BUDGET
     name, short = windows[0]
     rate = short.hits / short.n
+    present = coarse[0][1]
     return Condition(
         rule="availability",
         key=sample.key,
@@ -60,7 +60,7 @@ def evaluate(sample: TrafficSample) -> Condition:
             "budget_burn": _burn(rate),
             **{f"failures_{label.replace(' ', '_')}": f"{s.hits:,} of {s.n:,}" for label, s in windows[1:]},
         },
-        near_limit=not breach and rate > CLEAR,
+        near_limit=not breach and present.hits > CLEAR * present.n,
     )
 
 

@@ -31,6 +31,7 @@ def sample(five: Share, hour: Share = FINE_HOUR, six: Share = FINE_SIX) -> Traff
         pytest.param(sample(Share(0, 5), Share(2, 81), Share(3, 214)), Status.OK, id="two failures in a quiet hour"),
         pytest.param(sample(Share(0, 5), Share(2, 81), Share(12, 539)), Status.BREACH, id="enough in 6 h: 2.2 %"),
         pytest.param(sample(Share(0, 5), Share(0, 81), Share(12, 539)), Status.OK, id="an outage of hours ago is over"),
+        pytest.param(sample(Share(0, 5), Share(1, 81), Share(12, 539)), Status.OK, id="over, but for one failure"),
         pytest.param(sample(Share(0, 0), Share(0, 0), Share(51, 51)), Status.INSUFFICIENT_DATA, id="too few in 6 h"),
         pytest.param(sample(Share(0, 0), Share(0, 0), Share(0, 0)), Status.INSUFFICIENT_DATA, id="no traffic"),
     ],
@@ -81,6 +82,11 @@ def test_availability_without_enough_requests_says_how_many_it_needs() -> None:
 def test_availability_clears_only_well_below_its_limit(failures: int, near: bool) -> None:
     condition = evaluate(sample(Share(failures, 1000)))
     assert (condition.status, condition.near_limit) == (Status.OK, near)
+
+
+def test_availability_clears_by_the_present_hour_not_by_what_six_hours_remember() -> None:
+    condition = evaluate(sample(Share(0, 5), Share(0, 81), Share(12, 539)))
+    assert (condition.status, condition.near_limit) == (Status.OK, False)
 
 
 def test_availability_within_budget_foretells_no_end_of_it() -> None:
