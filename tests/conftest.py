@@ -1,4 +1,4 @@
-"""A real Postgres for the session, and a fresh database for each test that asks for one."""
+"""A real Postgres and a real Prefect server for the session, and a fresh database for each test that asks for one."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 
+from tasks import prefect_server
 from tasks.embedded_postgres import Cluster
 from tasks.resources import administration, drop_database
 from tasks.settings import Settings
 from tasks.stores import schema
+
+# No deadline: a slow machine is not a failure. In CI the same examples each time; elsewhere new ones.
+hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.load_profile("house")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -84,6 +90,27 @@ def settings(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("WATCHKEEPER_HOME", str(tmp_path / "home"))
     return Settings()
+
+
+@pytest.fixture(scope="session")
+def prefect_api(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real server on the session's Postgres, which flows of the test process report to."""
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        PREFECT_LOGGING_TO_API_ENABLED,
+        temporary_settings,
+    )
+
+    home: Path = tmp_path_factory.mktemp("prefect")
+    settings = Settings(home=home, database_url=server_url)  # type: ignore[arg-type]  pydantic makes it a secret
+    with (
+        prefect_server.server(settings, prefect_server.free_port()) as url,
+        temporary_settings(
+            {PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_TO_API_ENABLED: False}
+        ),
+    ):
+        yield url
 
 
 @pytest.fixture
