@@ -16,6 +16,7 @@ from enum import StrEnum
 from itertools import accumulate
 
 from ops.money import usd
+from ops.plain_table import plain_table
 from ops.scaling.cache_policy import cache_key, is_cacheable, should_refresh_early, ttl_with_jitter
 from ops.scaling.warming import Candidate, WarmPlan, plan_warming, recency_weight
 
@@ -130,14 +131,16 @@ def show_hit_rates(history: Sequence[Request], cache: Cache) -> None:
     rows = [("from minute", *Outcome, "hit rate")]
     for half, counts in halves.items():
         rows.append((str(30 * half), *(f"{counts[outcome]:,}" for outcome in Outcome), f"{_hit_rate(counts):.1%}"))
-    print(f"{len(history):,} requests of {PROMPTS:,} prompts by Zipf's law, kept for an hour\n{_table(rows)}\n")
+    print(f"{len(history):,} requests of {PROMPTS:,} prompts by Zipf's law, kept for an hour\n{plain_table(rows)}\n")
 
 
 def show_plan(plan: WarmPlan) -> None:
     """Print the best entries of a plan, and why the others stay out."""
     rows = [("prompt", "asked", "score")]
     rows += [(entry.text, str(entry.seen), f"{entry.score:.1f}") for entry in plan.entries[:5]]
-    print(f"A plan to warm {len(plan.entries)} answers for {usd(plan.cost_usd)} of {usd(BUDGET_USD)}\n{_table(rows)}")
+    print(
+        f"A plan to warm {len(plan.entries)} answers for {usd(plan.cost_usd)} of {usd(BUDGET_USD)}\n{plain_table(rows)}"
+    )
     for reason, count in plan.skipped.items():
         print(f"  left out {count:,}: {reason.value}")
     print()
@@ -154,7 +157,7 @@ def show_restart(following: Sequence[Request], plan: WarmPlan, before: Cache) ->
     counts = {name: Counter(cache.ask(request) for request in following) for name, cache in caches.items()}
     rows = [("cache", "hit rate", "waits for the vendor")]
     rows += [(name, f"{_hit_rate(count):.1%}", f"{count[Outcome.MISS]:,}") for name, count in counts.items()]
-    print(f"The {AFTER.seconds // 60} minutes after a restart\n{_table(rows)}")
+    print(f"The {AFTER.seconds // 60} minutes after a restart\n{plain_table(rows)}")
     avoided = counts["cold"][Outcome.MISS] - counts["warmed"][Outcome.MISS]
     print(f"\n  warming saves {avoided} waits of {CALL_SECONDS} s and {usd(avoided * CALL_USD)} of calls;")
     print(f"  it costs {usd(plan.cost_usd)}: at full price an answer warmed replaces at most one first miss")
@@ -163,15 +166,6 @@ def show_restart(following: Sequence[Request], plan: WarmPlan, before: Cache) ->
 def _hit_rate(counts: Counter[Outcome]) -> float:
     cacheable = counts.total() - counts[Outcome.UNCACHEABLE]
     return (counts[Outcome.HIT] + counts[Outcome.REFRESHED]) / cacheable
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *rest in rows:
-        numbers = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
-        lines.append("  " + "  ".join([first.ljust(widths[0]), *numbers]))
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

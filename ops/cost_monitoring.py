@@ -20,6 +20,7 @@ from ops.cost.projection import DaySpend, project_month
 from ops.money import usd
 from ops.monitoring.baselines import Point
 from ops.monitoring.rules.spend import SpendSample, evaluate
+from ops.plain_table import plain_table
 from ops.usage import Status, UsageEvent
 from ops.window import Window, floor_hour
 
@@ -93,7 +94,7 @@ def show_breakdown(title: str, priced: Sequence[Priced], key: Callable[[UsageEve
         tokens = [sum(getattr(event, field) or 0 for event, _ in group) for field in ("input_tokens", "output_tokens")]
         amount = usd(sum(known, Decimal(0)) if known else None)
         rows.append((name, f"{len(group):,}", f"{tokens[0]:,}", f"{tokens[1]:,}", amount))
-    print(f"Yesterday by {title.lower()}, {usd(_total(priced))} in all\n{_table(rows)}\n")
+    print(f"Yesterday by {title.lower()}, {usd(_total(priced))} in all\n{plain_table(rows)}\n")
 
 
 def show_causes(before: Sequence[Priced], after: Sequence[Priced]) -> None:
@@ -104,7 +105,7 @@ def show_causes(before: Sequence[Priced], after: Sequence[Priced]) -> None:
         ("tokens per request", f"{shares.tokens_per_request_usd:+.2f}"),
         ("$ per token", f"{shares.price_per_token_usd:+.2f}"),
     ]
-    print(f"Yesterday against the day before: {shares.change_usd:+.2f} USD, from\n{_table(rows)}\n")
+    print(f"Yesterday against the day before: {shares.change_usd:+.2f} USD, from\n{plain_table(rows)}\n")
 
 
 def show_projection(priced: Sequence[Priced], today: Window) -> None:
@@ -122,7 +123,7 @@ def show_projection(priced: Sequence[Priced], today: Window) -> None:
         ("80 of 100 months end in", f"{usd(projection.low80)} to {usd(projection.high80)}"),
         ("95 of 100 months end in", f"{usd(projection.low95)} to {usd(projection.high95)}"),
     ]
-    print(f"March, from {projection.history_days} days of history\n{_table(rows)}\n")
+    print(f"March, from {projection.history_days} days of history\n{plain_table(rows)}\n")
 
 
 def show_spike(priced: Sequence[Priced]) -> None:
@@ -139,7 +140,7 @@ def show_spike(priced: Sequence[Priced]) -> None:
         found = evaluate(SpendSample(f"feature:{feature}", last, sums[last], history, floor_usd=Decimal("0.20")))
         alert = found.tier.value if found.tier else "none"
         rows.append((feature, usd(sums[last]), str(found.evidence["normal"]), f"{found.value:.1f}x", alert))
-    print(f"Spend of the last three hours\n{_table(rows)}")
+    print(f"Spend of the last three hours\n{plain_table(rows)}")
 
 
 def _call(workload: Workload, when: datetime, rng: random.Random) -> UsageEvent:
@@ -180,15 +181,6 @@ def _usage(priced: Sequence[Priced]) -> PeriodUsage:
     known = [event for event, cost_usd in priced if cost_usd is not None]
     tokens = sum((event.input_tokens or 0) + (event.output_tokens or 0) for event in known)
     return PeriodUsage(len(known), tokens, _total(priced))
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *rest in rows:
-        numbers = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
-        lines.append("  " + "  ".join([first.ljust(widths[0]), *numbers]))
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

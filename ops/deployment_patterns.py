@@ -7,7 +7,7 @@ decisions; only the requests are simulated, from a seed, so every run prints the
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +15,7 @@ from ops.deployment.bucketing import BUCKETS, Split, assign, bucket
 from ops.deployment.canary import Action, Decision, Rollout, RolloutState, apply, decide
 from ops.deployment.gates import StageCounts, Verdict, success_rate_gate
 from ops.deployment.plan import CAREFUL
+from ops.plain_table import plain_table
 from ops.proportions import Share
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -40,7 +41,7 @@ def show_canary(title: str, canary_success: float) -> None:
     for now, rollout, verdict, decision in run_rollout(canary_success, random.Random(7)):  # noqa: S311  (a simulation)
         move = f"{rollout.canary_percent} %"
         rows.append((f"{now:%H:%M}", move, verdict.value, _label(decision), decision.reason))
-    print(f"{title}\n{_table(rows)}\n")
+    print(f"{title}\n{plain_table(rows, numbers=False)}\n")
 
 
 def run_rollout(canary_success: float, rng: random.Random) -> Iterator[Look]:
@@ -106,13 +107,6 @@ def _sum(one: Share, two: Share) -> Share:
 
 def _label(decision: Decision) -> str:
     return decision.action.value.replace("_", " ") + f" -> {decision.canary_percent} %"
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,17 @@
+"""Aligned columns in plain text, for the runnable examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def plain_table(rows: Sequence[tuple[str, ...]], *, numbers: bool = True) -> str:
+    """Align rows of equal length, two spaces in; `numbers` puts every column but the first to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *rest in rows:
+        cells = [
+            cell.rjust(width) if numbers else cell.ljust(width) for cell, width in zip(rest, widths[1:], strict=True)
+        ]
+        lines.append("  " + "  ".join([first.ljust(widths[0]), *cells]).rstrip())
+    return "\n".join(lines)
