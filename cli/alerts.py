@@ -36,4 +36,7 @@ def command(as_json: bool) -> None:
          f"{a.summary.what} {a.summary.value}")
         for a in found
     )  # fmt: skip
+    if not found:
+        click.echo("no alert has fired")
+        return
     print_table("Alerts", ("Tier", "State", "Since (UTC)", "Rule", "About", "What"), rows)

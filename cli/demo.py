@@ -20,7 +20,7 @@ from cli.output import as_json, print_json
 def command(as_of: datetime | None, seed: int, days: int, rate: float, out: Path | None, as_json: bool) -> None:
     """Show everything in about a minute: history, a bad and a good canary, a cost spike, an outage, a slide.
 
-    Real Postgres, real Prefect flows, simulated traffic; a database of its own, made anew each time.
+    Real Postgres, real Prefect flows, simulated traffic; databases of its own, apart from those of `watchkeeper up`.
 
     \b
     Example:

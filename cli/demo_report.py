@@ -94,6 +94,7 @@ def _rollout_json(row: dict[str, Any]) -> dict[str, Any]:
 def print_report(played: Played) -> None:
     """Print the report."""
     from rich.console import Console
+    from rich.markup import escape
 
     console = Console()
     _print_spend(console, played)
@@ -104,10 +105,13 @@ def print_report(played: Played) -> None:
     console.rule("[bold]What to try next", align="left")
     for line, why in _NEXT:
         console.print(f"  [cyan]{line:<66}[/] {why}", highlight=False)
-    console.print(f"\n[dim]{played.seconds} s; settings, logs and the plot are in {played.folder}[/]", highlight=False)
+    folder = escape(str(played.folder))
+    console.print(f"\n[dim]{played.seconds} s; settings, logs and the plot are in {folder}[/]", highlight=False)
 
 
 def _print_spend(console: Any, played: Played) -> None:
+    from rich.markup import escape
+
     facts, projection = played.facts, played.projected.projection
     console.rule("[bold]Spend", align="left")
     console.print(
@@ -119,18 +123,20 @@ def _print_spend(console: Any, played: Played) -> None:
     console.print(f"  {sparkline(daily)}  a day each, today {usd(daily[-1])}", highlight=False)
     console.print(
         f"  this month so far {usd(projection.spent_usd)}, projected [bold]{usd(projection.month_end_usd)}[/] "
-        f"(80 %: {usd(projection.low80)} to {usd(projection.high80)}); plot: {facts['plot']}\n",
+        f"(80 %: {usd(projection.low80)} to {usd(projection.high80)}); plot: {escape(str(facts['plot']))}\n",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
 
 
 def _print_checks(console: Any, played: Played) -> None:
+    from rich.markup import escape
+
     console.rule("[bold]Data quality", align="left")
     outcomes = Counter(check.outcome for check in played.checks)
     console.print(f"  {len(played.checks)} checks: " + ", ".join(f"{n} {name}" for name, n in outcomes.items()))
     for check in played.checks:
         if check.outcome != "passed":
-            console.print(f"  [yellow]{check.outcome}[/] {check.name}: {check.detail}")
+            console.print(f"  [yellow]{check.outcome}[/] {check.name}: {escape(str(check.detail))}", highlight=False)
     console.print()
 
 
@@ -157,13 +163,14 @@ def _print_caches(console: Any, played: Played) -> None:
         highlight=False,
     )
     for row in played.facts["scale"]:
-        console.print(f"  {row.service}: {row.desired} replicas ({row.reason})", highlight=False)
+        desired = "unknown" if row.desired is None else row.desired
+        console.print(f"  {row.service}: {desired} replicas ({row.reason})", highlight=False)
     console.print()
 
 
 def _print_messages(console: Any, played: Played) -> None:
     colours = {"critical": "red", "warning": "yellow", "info": "blue"}
-    console.rule("[bold]Messages, as Slack shows them", align="left")
+    console.rule("[bold]Messages of the simulated day, as Slack shows them at its end", align="left")
     for tier, _, payload in played.facts["messages"]:
         message = SlackMessage(payload["text"], payload.get("blocks", []), payload.get("attachments", []))
         console.print("┃ ", end="", style=colours[tier])

@@ -99,7 +99,7 @@ def play(story: Story, out: Path | None, *, quiet: bool) -> Played:
         with progress_bar("starting", total=1, quiet=quiet) as show:
             show(0, "Postgres and a Prefect server")
             engine = stack.enter_context(open_database(settings))
-            stack.enter_context(prefect_api(settings))
+            stack.enter_context(prefect_api(settings, private=f"{DATABASE}_prefect"))
             show(1, "ready")
         log = stack.enter_context((folder / "flows.log").open("w"))
         live = Live(story, settings, engine, folder)

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 def command(files: tuple[Path, ...], as_json: bool, resume: bool, **options: Any) -> None:
     """Load usage from FILES: exactly once, priced, rolled up; gzip is fine.
 
-    A file loaded again adds nothing. Lines that are no events are kept in usage_rejects with the reason.
+    A file loaded again adds nothing. Lines that are no events are kept in usage_rejects with the reason; the exit code
+    is 1 when no line was one.
 
     \b
     Example:
@@ -39,6 +40,8 @@ def command(files: tuple[Path, ...], as_json: bool, resume: bool, **options: Any
         print_json(total.as_json())
     else:
         _report(total)
+    if total.read and total.rejected == total.read:
+        raise click.exceptions.Exit(1)
 
 
 def _source(
@@ -100,6 +103,7 @@ def _report(total: Loaded) -> None:
     )
     if total.unknown_models:
         click.secho(f"no price is known for {', '.join(total.unknown_models)}: their cost is unknown", fg="yellow")
-    if total.rejected:
-        hint = "SELECT line, reason FROM usage_rejects"
-        click.secho(f'rejected lines are kept: watchkeeper db psql -c "{hint}"', fg="yellow")
+    if total.first_reject:
+        hint = "SELECT line, reason FROM usage_rejects LIMIT 20"
+        click.secho(f"rejected, the first in {total.first_reject}", fg="yellow")
+        click.secho(f'all are kept: watchkeeper db psql -c "{hint}"', fg="yellow")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -65,9 +65,9 @@ def status(as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    columns = ("Service", "Control", "Canary", "State", "Stage#", "Reason")
+    columns = ("Rollout", "Control", "Canary", "State", "Canary#", "Reason")
     shown = (
-        (row["service"], row["control_release"], row["canary_release"], _coloured(row["state"]), row["stage"],
+        (row["rollout_id"], row["control_release"], row["canary_release"], _coloured(row["state"]), _percent(row),
          row["reason"])
         for row in rows
     )  # fmt: skip
@@ -105,6 +105,12 @@ def _opened() -> Iterator[tuple[Any, Any, Any]]:
     settings = load_settings()
     with open_database(settings) as engine:
         yield engine, settings, datetime.now(UTC)
+
+
+def _percent(row: Mapping[str, Any]) -> str:
+    """Write the canary's share of traffic: the stage's while it is open, else all or nothing."""
+    ended = {"promoted": 100, "rolled_back": 0, "aborted": 0}
+    return f"{ended.get(row['state'], row['plan']['steps'][row['stage']])} %"
 
 
 def _coloured(state: str) -> Text:

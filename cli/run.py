@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 
 import click
@@ -29,12 +30,16 @@ def command(flow: str, as_of: datetime | None, as_json: bool) -> None:
     """
     from flows.run import prefect_api, run_flow
     from tasks.load_settings import load_settings
+    from tasks.prefect_server import answers, api_url
 
-    with prefect_api(load_settings()):
+    settings = load_settings()
+    if not as_json and not answers(os.environ.get("PREFECT_API_URL") or api_url(settings.prefect_port)):
+        click.echo("no Prefect server answers: starting one for this run", err=True)
+    with prefect_api(settings):
         state = run_flow(flow, as_of)
     if as_json:
         print_json({"flow": flow, "state": state.name, "type": state.type.value, "message": state.message})
     else:
-        click.echo(f"{flow}: {state.name}. {state.message or ''}")
+        click.echo(f"{flow}: {state.name}. {state.message or ''}".rstrip())
     if not state.is_completed():
         raise click.exceptions.Exit(1)

@@ -22,7 +22,9 @@ _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 @click.command("simulate")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="The folder of the logs.")
-@click.option("--days", type=click.FloatRange(0.01, 400), default=1, show_default=True, help="How much time to make.")
+@click.option(
+    "--days", type=click.FloatRange(0.01, 400), help="How much time to make [default: 1, or none with --live]."
+)
 @click.option("--start", type=_TIME, help="Begin here, UTC [default: so that it ends now].")
 @click.option("--rate", type=click.FloatRange(0.1, 1e6), default=300, show_default=True, help="Requests an hour.")
 @click.option("--seed", type=int, default=1, show_default=True)
@@ -30,7 +32,7 @@ _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 @click.option("--live", is_flag=True, help="Go on in real time, a file a minute, until Ctrl-C.")
 @as_json
 def command(
-    out: Path, days: float, start: datetime | None, rate: float, seed: int, names: tuple[str, ...], live: bool,
+    out: Path, days: float | None, start: datetime | None, rate: float, seed: int, names: tuple[str, ...], live: bool,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Write LiteLLM logs and scores of simulated traffic; it obeys the traffic splits in the database.
@@ -44,11 +46,12 @@ def command(
     """
     from tasks.simulator import Traffic
 
-    window = _window(start, days)
+    past = (0 if live else 1) if days is None else days
+    window = _window(start, past)
     traffic = Traffic(seed=seed, requests_per_hour=rate)
     with _splits() as splits:
         scenarios = _scenarios(names, window, live)
-        count, files = _history(traffic, window, out, scenarios, splits(), quiet=as_json)
+        count, files = _history(traffic, window, out, scenarios, splits(), quiet=as_json) if past else (0, [])
         if as_json:
             print_json({"requests": count, "files": files, "from": window.start, "to": window.end})
         else:

@@ -45,12 +45,13 @@ def _start(settings: Settings, stack: ExitStack, say: Say) -> None:
     served = _serve(settings, url)
     stack.callback(tethered.stop, served)
     say(f"Prefect UI {url.removesuffix('/api')}")
-    say(f"Logs       {settings.home}/prefect-server.log, {settings.home}/flows.log")
+    say(f"Logs       {settings.home}/prefect-server.log")
+    say(f"           {settings.home}/flows.log (and what the console channel says)")
     say("Ctrl-C stops everything.")
     while served.poll() is None:
         time.sleep(0.5)
     raise Unavailable(
-        "the served flows", f"ended by themselves (exit {served.returncode}); see {settings.home}/flows.log"
+        "the flows' process", f"it ended by itself (exit {served.returncode}); see {settings.home}/flows.log"
     )
 
 

@@ -32,5 +32,5 @@ def keep_watch(as_of: datetime | None = None) -> Any:
         if w.settings.services:
             done += recommend_scale(w.engine, w.settings, w.now)
         if find_due.messages_due(w.engine, w.settings, w.now):
-            done.append(f"messages: {dispatch(w)}")
+            done.append(str(dispatch(w)))
     return Completed(message="; ".join(done)) if done else skipped("nothing was due")

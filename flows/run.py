@@ -22,15 +22,19 @@ def quieten_prefect(settings: Settings) -> None:
 
 
 @contextmanager
-def prefect_api(settings: Settings) -> Iterator[str]:
-    """Yield the API that the environment names, that `watchkeeper up` serves, or of a server for this block."""
+def prefect_api(settings: Settings, private: str | None = None) -> Iterator[str]:
+    """Yield the API that the environment names, that `watchkeeper up` serves, or of a server for this block.
+
+    With `private` always the last, on a database of that name: its runs are not to be mixed with others.
+    """
     quieten_prefect(settings)
     given = os.environ.get("PREFECT_API_URL") or prefect_server.api_url(settings.prefect_port)
-    if prefect_server.answers(given):
+    if private is None and prefect_server.answers(given):
         yield _use(given)
         return
     settings.home.mkdir(parents=True, exist_ok=True)
-    with running_server(settings), prefect_server.server(settings, prefect_server.free_port()) as url:
+    database = private or prefect_server.DATABASE
+    with running_server(settings), prefect_server.server(settings, prefect_server.free_port(), database) as url:
         try:
             yield _use(url)
         finally:

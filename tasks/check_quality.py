@@ -6,6 +6,7 @@ inside the task: it is slow to load.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -131,6 +132,13 @@ def _observed(details: dict[str, Any]) -> str | None:
 def _unexpected(details: dict[str, Any]) -> str | None:
     count = details.get("unexpected_count")
     return f"{count:,} rows break it" if count else None
+
+
+def summary(results: list[Checked]) -> str:
+    """Say in one line how the checks came out, naming those that did not pass."""
+    counts = Counter(result.outcome for result in results)
+    broken = [f"{result.name} ({result.outcome})" for result in results if result.outcome != "passed"]
+    return f"{counts['passed']} of {len(results)} checks passed" + (f"; not: {', '.join(broken)}" if broken else "")
 
 
 def report_markdown(results: list[Checked], now: datetime) -> str:

@@ -47,6 +47,9 @@ class DispatchReport:
     failed: int
     waiting: int
 
+    def __str__(self) -> str:
+        return f"messages: {self.sent} sent, {self.updated} updated, {self.failed} failed, {self.waiting} waiting"
+
 
 def dispatch_due(
     engine: sa.Engine, tenant: str, channels: Mapping[str, OpenChannel], now: Callable[[], datetime], limit: int = 100

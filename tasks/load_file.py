@@ -39,6 +39,7 @@ class Loaded:
     rejected: int = 0
     seconds: float = 0.0
     unknown_models: tuple[str, ...] = ()
+    first_reject: str | None = None  # its line and reason
 
     def plus(self, other: Loaded) -> Loaded:
         """Add two loads up."""
@@ -49,6 +50,7 @@ class Loaded:
             self.rejected + other.rejected,
             self.seconds + other.seconds,
             tuple(sorted({*self.unknown_models, *other.unknown_models})),
+            self.first_reject or other.first_reject,
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -143,7 +145,9 @@ def _write(
                 "updated_at": now,
             },
         )
-    return Loaded(len(records) + len(rejects), inserted, len(records) - inserted, len(rejects), 0.0, tuple(unknown))
+    first = f"line {rejects[0]['line']}: {rejects[0]['reason']}" if rejects else None
+    duplicates = len(records) - inserted
+    return Loaded(len(records) + len(rejects), inserted, duplicates, len(rejects), 0.0, tuple(unknown), first)
 
 
 def _write_records(

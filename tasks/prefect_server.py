@@ -39,7 +39,7 @@ def answers(url: str) -> bool:
     return False
 
 
-def environment(settings: Settings, *, log_level: str = "WARNING") -> dict[str, str]:
+def environment(settings: Settings, *, log_level: str = "CRITICAL") -> dict[str, str]:
     """Return what a Prefect process needs to run lean and silent; the user's own PREFECT_* settings win."""
     ours = {
         "PREFECT_HOME": str(settings.home / "prefect"),
@@ -52,7 +52,7 @@ def environment(settings: Settings, *, log_level: str = "WARNING") -> dict[str, 
     return {name: value for name, value in ours.items() if name not in os.environ}
 
 
-def server_database(settings: Settings) -> str:
+def server_database(settings: Settings, database: str = DATABASE) -> str:
     """Make Prefect's database beside ours unless it is there, and return its URL for Prefect.
 
     Raises:
@@ -61,14 +61,14 @@ def server_database(settings: Settings) -> str:
     given = os.environ.get("PREFECT_SERVER_DATABASE_CONNECTION_URL")
     if given:
         return given
-    create_database(database_url(settings, "postgres" if settings.database_url is None else None), DATABASE)
-    url = sa.make_url(database_url(settings, DATABASE))
+    create_database(database_url(settings, "postgres" if settings.database_url is None else None), database)
+    url = sa.make_url(database_url(settings, database))
     query = {"ssl" if name == "sslmode" else name: value for name, value in url.query.items()}  # asyncpg's word
     return url.set(drivername="postgresql+asyncpg", query=query).render_as_string(hide_password=False)
 
 
 @contextmanager
-def server(settings: Settings, port: int) -> Iterator[str]:
+def server(settings: Settings, port: int, database: str = DATABASE) -> Iterator[str]:
     """Run a server inside the block and yield its API's address; the embedded Postgres must be running.
 
     Raises:
@@ -79,7 +79,7 @@ def server(settings: Settings, port: int) -> Iterator[str]:
     url = api_url(port)
     log = settings.home / "prefect-server.log"
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
-    given = environment(settings) | {"PREFECT_SERVER_DATABASE_CONNECTION_URL": server_database(settings)}
+    given = environment(settings) | {"PREFECT_SERVER_DATABASE_CONNECTION_URL": server_database(settings, database)}
     given |= {"PREFECT_API_URL": url, "PREFECT_UI_API_URL": url, "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false"}
     with log.open("wb") as output:
         process = tethered.start(command, env=os.environ | given, log=output.fileno())

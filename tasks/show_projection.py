@@ -17,7 +17,7 @@ from matplotlib import dates
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ops.cost.budgets import judge
+from ops.cost.budgets import BudgetState, judge
 from ops.cost.projection import Projection
 from ops.money import usd
 from ops.window import Window
@@ -70,6 +70,22 @@ def _cumulative(projected: ProjectedCosts, month: Window, now: datetime) -> tupl
             days.append(end)
             sums.append(sums[-1] + float(entry.cost_usd or 0))
     return [*days, now], [*sums, sums[-1] + float(projected.today_usd)]
+
+
+def summary(projected: ProjectedCosts) -> str:
+    """Say in one line what the month has cost and will cost."""
+    projection = projected.projection
+    if projection is None:
+        return "no cost is known yet"
+    interval = f"80 %: {usd(projection.low80)} to {usd(projection.high80)}"
+    line = f"{usd(projection.spent_usd)} spent, {usd(projection.month_end_usd)} projected for the month ({interval})"
+    budget = projected.budget_usd
+    return line if budget is None else f"{line}; the budget of {usd(budget)} {_verdict(budget, projection)}"
+
+
+def _verdict(budget: Decimal, projection: Projection) -> str:
+    state = judge(projection, budget)
+    return f"is {state}" if state in {BudgetState.AT_RISK, BudgetState.CROSSED} else state
 
 
 def report_markdown(projected: ProjectedCosts, now: datetime) -> str:

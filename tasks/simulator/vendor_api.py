@@ -105,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
             return _error(HTTPStatus.NOT_FOUND, f"Invalid URL (POST {self.path})")
         try:
             request = msgspec.json.decode(body, type=EmbeddingRequest)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return _error(HTTPStatus.BAD_REQUEST, str(error))
         return self._embed(request)
 

@@ -74,8 +74,20 @@ def insert_new(connection: sa.Connection, tenant: str, rollout: Rollout, now: da
     row = _row(rollout) | {"tenant_id": tenant, "started_at": now, "reason": "started"}
     new = insert(rollouts).values(**row).on_conflict_do_nothing().returning(rollouts.c.rollout_id)
     if connection.execute(new).scalar() is None:
-        raise InvalidValue("rollout", rollout.rollout_id, f"new, with no other one open for {rollout.service}")
+        raise InvalidValue("service", rollout.service, f"free: {_open(connection, tenant, rollout.service)} is open")
     set_split(connection, tenant, rollout.split, now)
+
+
+def _open(connection: sa.Connection, tenant: str, service: str) -> str:
+    states = (RolloutState.RUNNING.value, RolloutState.PAUSED.value)
+    return str(
+        connection.execute(
+            sa.select(rollouts.c.rollout_id).where(
+                rollouts.c.tenant_id == tenant, rollouts.c.service == service, rollouts.c.state.in_(states)
+            )
+        ).scalar()
+        or "a rollout of the same name"
+    )
 
 
 def save(connection: sa.Connection, tenant: str, before: Rollout, after: Rollout, event: Mapping[str, Any]) -> None:

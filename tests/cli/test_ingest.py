@@ -34,9 +34,10 @@ def ingest(*arguments: str) -> Result:
 
 def done(*arguments: str) -> dict[str, Any]:
     result = ingest(*arguments, "--json")
-    assert result.exit_code == 0, result.output
     found: dict[str, Any] = json.loads(result.stdout)
+    assert result.exit_code == (1 if found["rejected"] == found["read"] > 0 else 0), result.output
     assert found.pop("seconds") >= 0
+    assert (found.pop("first_reject") is None) == (found["rejected"] == 0)
     return found
 
 
@@ -67,7 +68,9 @@ def test_people_read_the_counts_the_models_without_a_price_and_where_rejects_are
     assert lines[0].startswith("3 read, 2 inserted, 0 duplicates, 1 rejected in ")
     assert lines[1:] == [
         "no price is known for openai/mystery-1: their cost is unknown",
-        'rejected lines are kept: watchkeeper db psql -c "SELECT line, reason FROM usage_rejects"',
+        f"rejected, the first in line 3: line: {BAD.decode().strip()!r} is not a LiteLLM payload (JSON is malformed: "
+        "invalid character (byte 4))",
+        'all are kept: watchkeeper db psql -c "SELECT line, reason FROM usage_rejects LIMIT 20"',
     ]
 
 

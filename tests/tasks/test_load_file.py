@@ -354,7 +354,7 @@ def test_line_without_an_end_stops_the_load_and_says_so(load, write) -> None:
 
 
 def test_loads_add_up() -> None:
-    total = Loaded(3, 2, 1, 0, 0.5, ("b",)).plus(Loaded(10, 5, 3, 2, 0.25, ("a", "b")))
+    total = Loaded(3, 2, 1, 0, 0.5, ("b",)).plus(Loaded(10, 5, 3, 2, 0.25, ("a", "b"), "line 4: why"))
     assert total.as_json() == {
         "read": 13,
         "inserted": 7,
@@ -362,4 +362,5 @@ def test_loads_add_up() -> None:
         "rejected": 2,
         "seconds": 0.75,
         "unknown_models": ("a", "b"),
+        "first_reject": "line 4: why",
     }

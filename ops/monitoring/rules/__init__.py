@@ -31,7 +31,8 @@ class Rule:
 RULES: Mapping[str, Rule] = {
     "availability": Rule(availability.evaluate),
     "cache": Rule(cache.evaluate, Policy(hold=timedelta(minutes=30))),
-    "latency": Rule(latency.evaluate),
+    # One slow minute in ten keeps it open: noise round the limit would else be told a dozen times a day.
+    "latency": Rule(latency.evaluate, Policy(clear_after=10)),
     "quality": Rule(quality.evaluate),
     # Two consecutive hours, whatever the scheduler's jitter.
     "spend": Rule(spend.evaluate, Policy(hold=timedelta(minutes=50))),

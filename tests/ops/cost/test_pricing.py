@@ -255,3 +255,33 @@ def test_rate_cards_cover_every_instant_and_size_exactly_once(vendor: str, model
         for size in (0, 200_000, 200_001, MAX_TOKENS):
             when = midnight + timedelta(minutes=minutes)
             assert sum(card.applies(call(model, vendor, when, input_tokens=size)) for card in cards) == 1
+
+
+CARD = rate_cards("google", "gemini-2.5-pro", None, NOON.date())[1]
+DEAR = call("gemini-2.5-pro", "google", input_tokens=200_001)
+
+
+@pytest.mark.parametrize(
+    ("changes", "applies"),
+    [
+        pytest.param({}, True, id="a call of its model, time and size"),
+        pytest.param({"vendor": "openai"}, False, id="another vendor"),
+        pytest.param({"model": "gemini-2.5-flash"}, False, id="another model"),
+        pytest.param({"tier": "batch"}, False, id="another tier"),
+        pytest.param({"input_tokens": 200_000}, False, id="one token less than its bracket"),
+        pytest.param({"input_tokens": None}, False, id="an unknown size is the smallest"),
+        pytest.param({"occurred_at": CARD.valid_from}, True, id="its first moment"),
+        pytest.param({"occurred_at": CARD.valid_from - timedelta(microseconds=1)}, False, id="the moment before"),
+        pytest.param({"occurred_at": CARD.valid_to}, False, id="the first moment after it"),
+    ],
+)
+def test_rate_card_applies_to(changes: dict[str, Any], applies: bool) -> None:
+    fields = {name: getattr(DEAR, name) for name in DEAR.__struct_fields__}
+    assert CARD.applies(UsageEvent(**(fields | changes))) is applies
+
+
+def test_cost_takes_the_first_card_that_applies_and_none_without_one() -> None:
+    assert cost(DEAR, [CARD]) is None  # its output is charged for, and unknown
+    known = call("gemini-2.5-pro", "google", input_tokens=200_001, output_tokens=0)
+    assert cost(known, [CARD]) == 200_001 * CARD.input_usd
+    assert cost(known, []) is None

@@ -67,6 +67,20 @@ def test_projection_intervals_of_a_faultless_history_shrink_the_typical_error() 
     assert float(projection.high95) == pytest.approx(200 + to_come * (1 + 4.6 * error))
 
 
+def test_projection_intervals_widen_by_the_errors_that_its_own_method_made() -> None:
+    projection = project(datetime(2026, 11, 21, tzinfo=UTC), [10.0] * 21 + [12.0] * 7)
+    # a week ago 70 were projected and 84 came, the week before that 70 and 70
+    error = (0.2 + 0 + 2 * 0.12) / (2 + 2)
+    to_come = float(projection.month_end_usd - projection.spent_usd)
+    assert float(projection.high80 - projection.spent_usd) == pytest.approx(to_come * (1 + 2.3 * error))
+    assert float(projection.low95 - projection.spent_usd) == pytest.approx(to_come * (1 - 2.25 * error))
+
+
+def test_projection_of_an_erratic_account_promises_no_negative_cost() -> None:
+    projection = project(datetime(2026, 11, 21, tzinfo=UTC), ([1.0] * 7 + [40.0] * 7) * 4)
+    assert projection.low95 == projection.low80 == projection.spent_usd  # 1 - 1.1 x error is below 0
+
+
 def test_projection_is_none_when_nothing_is_known_or_spent() -> None:
     now = datetime(2026, 11, 21, tzinfo=UTC)
     assert project_month([], Decimal(0), NOVEMBER, now) is None
@@ -130,6 +144,9 @@ def test_projection_clips_one_wild_day() -> None:
         pytest.param(20, 30.0, True, id="twenty dear days keep their first day"),
         pytest.param(4, 5.0, True, id="four cheap days are a new level too"),
         pytest.param(10, 14.0, False, id="a rise by less than half is drift"),
+        pytest.param(14, 14.9, False, id="1.49 times is less than half more"),
+        pytest.param(14, 15.5, True, id="1.55 times is more"),
+        pytest.param(28, 30.0, True, id="four weeks of dear days keep their first day"),
     ],
 )
 def test_projection_dates_a_change_of_level(days: int, level: float, found: bool) -> None:
@@ -139,6 +156,63 @@ def test_projection_dates_a_change_of_level(days: int, level: float, found: bool
     if found:
         # The days of the shift tilt the weekday profile a little.
         assert float(projection.level_usd_per_day) == pytest.approx(level, rel=0.15)
+
+
+def test_projection_dates_an_old_change_of_level_four_weeks_back_at_most() -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    assert project(now, [10.0] * 20 + [30.0] * 36).change_point == now.date() - timedelta(days=28)
+
+
+@pytest.mark.parametrize(
+    ("before", "found"),
+    [
+        pytest.param([10.0] * 7, True, id="a week before it is enough to compare with"),
+        pytest.param([10.0] * 6, False, id="six days are not"),
+        pytest.param([10.0] * 4 + [40.0] + [10.0] * 4, True, id="one dear day before it does not hide it"),
+    ],
+)
+def test_projection_compares_a_change_with_a_usual_week(before: list[float], found: bool) -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    expected = now.date() - timedelta(days=4) if found else None
+    assert project(now, [*before, *[30.0] * 4]).change_point == expected
+
+
+def test_projection_weighs_days_by_a_half_life_of_six() -> None:
+    costs = [8.0, 9.0, 10.0, 11.0, 12.0] * 2 + [10.0, 9.0, 11.0]  # 13 days: too few for a weekday profile
+    weights = [2 ** (-(13 - index) / 6) for index in range(13)]  # yesterday is a day old
+    expected = sum(weight * cost for weight, cost in zip(weights, costs, strict=True)) / sum(weights)
+    level = project(datetime(2026, 11, 21, tzinfo=UTC), list(costs)).level_usd_per_day
+    assert float(level) == pytest.approx(expected, abs=1e-6)
+
+
+def test_projection_clips_at_three_sigma_of_the_median() -> None:
+    costs = [8.0, 9.0, 10.0, 11.0, 12.0] * 2 + [10.0, 10.0, 100.0]
+    # median 10; deviations 0 x 4, 1 x 4, 2 x 4, 90: median 1
+    clipped = [*costs[:-1], 10 + 3 * 1.4826 * 1]
+    weights = [2 ** (-(13 - index) / 6) for index in range(13)]
+    expected = sum(weight * cost for weight, cost in zip(weights, clipped, strict=True)) / sum(weights)
+    level = project(datetime(2026, 11, 21, tzinfo=UTC), list(costs)).level_usd_per_day
+    assert float(level) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("days_ago", "method"),
+    [
+        pytest.param(56, Method.WEEKDAY_LEVEL, id="a day eight weeks ago is known"),
+        pytest.param(57, Method.RUN_RATE, id="a day before that is forgotten"),
+    ],
+)
+def test_projection_looks_back_eight_weeks(days_ago: int, method: Method) -> None:
+    gaps: list[float | None] = [None] * (days_ago - 1)
+    assert project(datetime(2026, 11, 21, tzinfo=UTC), [10.0, *gaps], today_spent=1).method is method
+
+
+def test_projection_learns_the_weekday_profile_from_two_weeks() -> None:
+    projection = project(datetime(2026, 11, 23, tzinfo=UTC), ([12.0] * 5 + [5.0] * 2) * 2)
+    weekday, weekend = (2 * 1.2 + 2) / (2 + 2), (2 * 0.5 + 2) / (2 + 2)  # 1.1 and 0.75, of mean 1
+    level = float(projection.level_usd_per_day)
+    to_come = float(projection.month_end_usd - projection.spent_usd)
+    assert to_come == pytest.approx(level * (6 * weekday + 2 * weekend), rel=1e-6)
 
 
 def test_projection_follows_spend_that_began_in_an_idle_account() -> None:

@@ -66,6 +66,12 @@ def test_assign_knows_hundredths_of_a_percent():
     assert len(canaries(0.05, 100_000)) == pytest.approx(50, abs=3 * sqrt(50))
 
 
+def test_assign_compares_the_bucket_of_salt_and_key_with_the_percent():
+    edge = bucket(SPLIT.salt, "user-1") / 100  # in percent
+    assert assign(replace(SPLIT, canary_percent=edge), "user-1") == "old"
+    assert assign(replace(SPLIT, canary_percent=edge + 0.01), "user-1") == "new"
+
+
 def test_assign_without_canary_is_always_control():
     assert assign(Split(service="answers", control_release="old"), "user-1") == "old"
 

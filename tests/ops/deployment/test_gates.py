@@ -96,6 +96,8 @@ def test_success_rate_gate_verdict_when(stages, verdict):
         pytest.param(Share(10, 10), Verdict.FAIL, id="ten of ten is a burst"),
         pytest.param(Share(8, 10), Verdict.FAIL, id="eight of ten is a burst"),
         pytest.param(Share(7, 10), Verdict.NO_DATA, id="seven of ten may be chance"),
+        pytest.param(Share(10, 14), Verdict.NO_DATA, id="ten of fourteen: the bound is 49.4 %"),
+        pytest.param(Share(11, 15), Verdict.FAIL, id="eleven of fifteen: the bound is 52 %"),
         pytest.param(Share(9, 9), Verdict.NO_DATA, id="nine requests are too few"),
         pytest.param(Share(0, 0), Verdict.NO_DATA, id="no recent requests say nothing"),
     ],
@@ -234,3 +236,20 @@ def test_success_rate_gate_evidence_shows_the_bounds_that_it_judged_by():
         "upper": bounds.upper,
         "method": "asymptotic",
     }
+
+
+def test_success_rate_gate_tells_of_all_stages_together():
+    stages = [stage((480, 500), (95, 100)), stage((190, 200), (180, 200))]
+    reason = success_rate_gate(stages, PLAN).reason
+    assert reason.startswith("success 275/300 (91.67%) of canary, 670/700 (95.71%) of control")  # 95 + 180, 480 + 190
+
+
+def test_success_rate_gate_assumes_no_recent_requests_unless_told():
+    assert success_rate_gate([], PLAN).evidence["recent_failures"] == [0, 0]
+
+
+def test_success_rate_gate_asks_the_minimum_of_the_current_stage_alone():
+    # 500 requests of earlier stages do not make up for 99 of this one
+    stages = [stage((500, 500), (500, 500)), stage((500, 500), (99, 99))]
+    assert success_rate_gate(stages, PLAN).verdict is Verdict.NO_DATA
+    assert success_rate_gate([*stages[:1], stage((100, 100), (100, 100))], PLAN).verdict is Verdict.PASS

@@ -14,8 +14,29 @@ def mapping(**changes):
     return {"name": "p", "steps": [10, 100], "min_requests": 50, "min_stage_seconds": 600} | changes
 
 
-def test_plan_careful_walks_through_four_weights():
-    assert CAREFUL.steps == (10, 25, 50, 100)
+def test_plan_careful_takes_four_steps_of_half_an_hour_and_a_hundred_requests():
+    expected = Plan(
+        name="careful", steps=(10, 25, 50, 100), min_requests=100, min_stage=timedelta(minutes=30),
+        max_drop=0.05, alpha=0.05,
+    )  # fmt: skip
+    assert expected == CAREFUL
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"steps": [1, 100]}, id="a canary of one percent"),
+        pytest.param({"steps": [99, 100]}, id="a canary of nearly all"),
+        pytest.param({"min_requests": 1}, id="a verdict on one request"),
+        pytest.param({"min_stage_seconds": 0}, id="stages without a wait"),
+        pytest.param({"min_stage_seconds": 365 * 86_400}, id="stages of a year"),
+        pytest.param({"max_drop": 0.999}, id="nearly any loss"),
+        pytest.param({"alpha": 0.499}, id="nearly a coin toss"),
+    ],
+)
+def test_plan_allows(changes):
+    plan = Plan.from_mapping(mapping(**changes))
+    assert Plan.from_mapping(plan.to_mapping()) == plan
 
 
 def test_plan_from_mapping_fills_in_the_statistical_limits():
@@ -54,6 +75,8 @@ def test_plan_survives_storage_as_json(steps, seconds, drop):
         pytest.param({"min_stage_seconds": "30m"}, "plan.min_stage_seconds", id="a duration as text"),
         pytest.param({"min_stage_seconds": float("nan")}, "plan.min_stage_seconds", id="a duration that is no number"),
         pytest.param({"min_stage_seconds": float("inf")}, "plan.min_stage_seconds", id="a stage that never ends"),
+        pytest.param({"min_stage_seconds": 365 * 86_400 + 1}, "plan.min_stage_seconds", id="more than a year"),
+        pytest.param({"max_drop": 1}, "plan.max_drop", id="a margin that is everything"),
         pytest.param({"max_drop": 0}, "plan.max_drop", id="no margin at all"),
         pytest.param({"max_drop": 5}, "plan.max_drop", id="a margin in points instead of a fraction"),
         pytest.param({"max_drop": float("nan")}, "plan.max_drop", id="a margin that is no number"),
@@ -82,3 +105,9 @@ def test_plan_names_an_unknown_field_and_lists_the_known():
 def test_plan_refuses_a_negative_stage_in_code():
     with pytest.raises(InvalidValue, match=r"plan\.min_stage"):
         replace(CAREFUL, min_stage=timedelta(seconds=-1))
+
+
+def test_plan_refuses_a_stage_of_more_than_a_year_in_code():
+    assert replace(CAREFUL, min_stage=timedelta(days=365)).min_stage == timedelta(days=365)
+    with pytest.raises(InvalidValue, match=r"plan\.min_stage"):
+        replace(CAREFUL, min_stage=timedelta(days=365, microseconds=1))

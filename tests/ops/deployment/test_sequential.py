@@ -151,3 +151,63 @@ def test_share_difference_spends_half_of_alpha_on_each_arm_that_it_bounds_alone(
 
 def test_share_difference_is_unknown_when_the_arms_never_ran_together():
     assert share_difference([(Share(5, 9), Share(0, 0)), (Share(0, 0), Share(5, 9))], 0.05) is None
+
+
+def test_half_width_is_tuned_to_a_thousand_requests():
+    assert half_width(1, 700, 0.05) == half_width(1, 700, 0.05, tuned_at=1000)
+
+
+@pytest.mark.parametrize("alpha", [1e-6, 0.49])
+def test_half_width_takes_any_alpha_below_a_half(alpha):
+    assert half_width(1, 100, alpha) > 0
+
+
+def test_half_width_grows_as_alpha_shrinks():
+    assert half_width(1, 1000, 0.01) > half_width(1, 1000, 0.05) > half_width(1, 1000, 0.10)
+
+
+def test_arms_add_up():
+    assert Arm(1, 2, 3) + Arm(10, 20, 30) == Arm(11, 22, 33)
+
+
+def test_arm_of_two_values_has_a_variance():
+    assert Arm(2, 1 + 3, 1 + 9).variance == pytest.approx(((1 - 2) ** 2 + (3 - 2) ** 2) / (2 - 1))
+
+
+def test_share_difference_counts_four_hits_and_four_misses_more_for_the_variance():
+    def variance(hits, n):
+        return hits * (n - hits) / n / (n - 1)
+
+    # 450 of 500 and 400 of 500, each with 4 of 8 more
+    error = sqrt((variance(454, 508) + variance(404, 508)) / 500)
+    bounds = share_difference([(Share(450, 500), Share(400, 500))], 0.05)
+    assert bounds.upper - bounds.estimate == pytest.approx(half_width(error, 1000, 0.05))
+
+
+def test_mean_difference_adds_the_certainty_of_stages():
+    one, two = (Arm(300, 270, 270), Arm(100, 80, 80)), (Arm(100, 50, 50), Arm(100, 60, 60))
+    weights = (300 * 100 / 400, 100 * 100 / 200)  # 75 and 50
+    control, canary = (one[0] + two[0]).variance, (one[1] + two[1]).variance
+    squared = 75**2 * (control / 300 + canary / 100) + 50**2 * (control / 100 + canary / 100)
+    half = half_width(sqrt(squared) / sum(weights), 4 * sum(weights), 0.05)
+    bounds = mean_difference([one, two], 0.05)
+    assert (bounds.upper - bounds.estimate, bounds.estimate - bounds.lower) == pytest.approx((half, half))
+
+
+@pytest.mark.parametrize(
+    "alone",
+    [
+        pytest.param((Share(50, 100), Share(0, 0)), id="the control ran alone"),
+        pytest.param((Share(0, 0), Share(50, 100)), id="the canary ran alone"),
+        pytest.param((Share(0, 0), Share(0, 0)), id="neither ran"),
+    ],
+)
+@pytest.mark.parametrize("both", [(Share(90, 100), Share(80, 100)), (Share(100, 100), Share(80, 100))])
+def test_share_difference_leaves_out_a_stage_in_which(alone, both):
+    assert share_difference([both, alone], 0.05) == share_difference([both], 0.05)
+
+
+@pytest.mark.parametrize("alone", [(Arm(9, 5, 7), Arm(0, 0, 0)), (Arm(0, 0, 0), Arm(9, 5, 7))])
+def test_mean_difference_leaves_out_a_stage_of_one_arm(alone):
+    both = (Arm(5, 5, 9), Arm(6, 7, 11))
+    assert mean_difference([both, alone], 0.05) == mean_difference([both], 0.05)

@@ -87,6 +87,11 @@ def last(signs: str, policy: Policy | None = None) -> Alert:
         pytest.param("CCooo", "first_breach fired clearing clearing resolved", id="the third clear resolves"),
         pytest.param("CCooC", "first_breach fired clearing clearing still_firing", id="a breach stops the clearing"),
         pytest.param("CCnnn", "first_breach fired" + 3 * " held_near_limit", id="near the limit never clears"),
+        pytest.param(
+            "CCoonoo",
+            "first_breach fired clearing clearing held_near_limit clearing clearing",
+            id="near the limit starts the clearing anew",
+        ),
         pytest.param("CCo?oo", "first_breach fired clearing held_no_data clearing resolved", id="no data is no clear"),
         pytest.param("CCoooo", "first_breach fired clearing clearing resolved quiet", id="resolved is quiet"),
     ],
@@ -197,6 +202,35 @@ def test_step_tells_at_most_twice_a_day_of_noise_round_the_limit() -> None:
     assert len(incidents) == 1
 
 
+@pytest.mark.parametrize(
+    ("signs", "breaches", "clears"),
+    [
+        pytest.param("CCC", 3, 0, id="breaches in a row"),
+        pytest.param("CCCoo", 0, 2, id="clears in a row"),
+        pytest.param("CCCon", 0, 0, id="near the limit is neither"),
+        pytest.param("CCCoC", 1, 0, id="a breach starts from one again"),
+        pytest.param("Co", 0, 0, id="nothing is left of a breach that subsided"),
+        pytest.param("CC?", 2, 0, id="no data changes nothing"),
+    ],
+)
+def test_step_counts(signs: str, breaches: int, clears: int) -> None:
+    alert = last(signs)
+    assert (alert.breaches, alert.clears) == (breaches, clears)
+
+
+def test_step_gives_a_subsided_alert_its_end_and_tells_nobody() -> None:
+    alert = last("Co")
+    assert (alert.state, alert.resolved_at, alert.fired_at, alert.revision) == (State.RESOLVED, NOW + MINUTE, None, 0)
+
+
+def test_condition_is_not_near_its_limit_unless_it_says_so() -> None:
+    plain = Condition(
+        rule="availability", key="chat-api", status=Status.OK, tier=None, value=0, limit=1, unit="share",
+        summary=Summary("", "", ""),
+    )  # fmt: skip
+    assert step(last("CC"), plain, Policy(), NOW).reason is Reason.CLEARING
+
+
 def test_tier_ranks_critical_above_warning_above_info() -> None:
     assert Tier.CRITICAL.outranks(Tier.WARNING)
     assert Tier.WARNING.outranks(Tier.INFO)
@@ -210,3 +244,7 @@ def test_tier_ranks_critical_above_warning_above_info() -> None:
 )
 def test_percent_writes_significant_figures(share: float, figures: int, text: str) -> None:
     assert percent(share, figures) == text
+
+
+def test_percent_writes_three_figures_unless_told_otherwise() -> None:
+    assert percent(0.12432) == "12.4 %"

@@ -91,6 +91,32 @@ def test_cusum_forgets_a_slide_that_recovered() -> None:
     assert cusum([7.5, 14], Pinned(10, 1, 50)) == Cusum(alarm=False, statistic=0.0, onset_index=None)
 
 
+@pytest.mark.parametrize(
+    ("low", "alarm"),
+    [
+        pytest.param(2.5, False, id="2.5 - 0.5 = 2 is within 7.1"),
+        pytest.param(7.5, False, id="7.5 - 0.5 = 7 is within 7.1"),
+        pytest.param(7.7, True, id="7.7 - 0.5 = 7.2 is not"),
+    ],
+)
+def test_cusum_alarms_at_seven_point_one_sigma(low: float, alarm: bool) -> None:
+    found = cusum([20 - 2 * low], Pinned(mean=20, sigma=2, n=50))
+    assert found.alarm is alarm
+    assert found.statistic == pytest.approx(low - 0.5)
+
+
+def test_seasonal_of_three_days_knows_the_hour_of_the_day() -> None:
+    # from three days back exactly: hours -1, 0, +1 of two days, and 0, +1 of the third
+    assert seasonal([Point(at, 7) for at in hourly(3)], MONDAY_10) == Baseline(7, 0, 3 + 3 + 2, Maturity.DAILY)
+
+
+def test_seasonal_looks_back_fourteen_days_when_the_weeks_are_too_thin() -> None:
+    a_fortnight_ago = MONDAY_10.replace(minute=0) - timedelta(days=14)
+    kept = [at for at in hourly(30) if at.weekday() != 0 or at in (a_fortnight_ago, a_fortnight_ago - HOUR)]
+    # two points of the same hour of the week are too few; twelve days that are no Mondays have three each
+    assert seasonal([Point(at, 7) for at in kept], MONDAY_10).n == 12 * 3 + 2
+
+
 @given(st.lists(st.floats(0.81, 0.99), max_size=50))
 def test_cusum_never_blames_values_within_half_a_sigma_of_the_mean(values: list[float]) -> None:
     assert cusum(values, Pinned(mean=0.9, sigma=0.2, n=10)).statistic == pytest.approx(0, abs=1e-9)

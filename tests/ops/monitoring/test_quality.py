@@ -38,6 +38,21 @@ def test_event_checks_have_names_of_their_own() -> None:
             {"column": "input_tokens", "min_value": 0, "max_value": 2**32, "severity": "warning"},
         ),
         (
+            "latency_ms within 0 to 86400000",
+            "ExpectColumnValuesToBeBetween",
+            {"column": "latency_ms", "min_value": 0, "max_value": 24 * 3600 * 1000, "severity": "warning"},
+        ),
+        (
+            "cost_usd within 0 to 1000",
+            "ExpectColumnValuesToBeBetween",
+            {"column": "cost_usd", "min_value": 0, "max_value": 1000, "severity": "critical"},
+        ),
+        (
+            "operation is a name we know",
+            "ExpectColumnValuesToBeInSet",
+            {"column": "operation", "value_set": list(OPERATIONS), "severity": "warning"},
+        ),
+        (
             "at least 95 % of events are priced",
             "ExpectColumnValuesToNotBeNull",
             {"column": "cost_usd", "mostly": 0.95, "severity": "warning"},

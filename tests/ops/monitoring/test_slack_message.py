@@ -135,8 +135,11 @@ def test_render_leaves_out_facts_and_sample_that_are_not_there() -> None:
     [
         (timedelta(seconds=59), "0 min, since 06:40 UTC"),
         (timedelta(minutes=59), "59 min, since 06:40 UTC"),
+        (timedelta(hours=1), "1 h 0 min, since 06:40 UTC"),
         (timedelta(hours=3, minutes=12), "3 h 12 min, since 06:40 UTC"),
         (timedelta(hours=20), "20 h 0 min, since 2026-07-20 06:40 UTC"),
+        (timedelta(hours=23, minutes=59), "23 h 59 min, since 2026-07-20 06:40 UTC"),
+        (timedelta(hours=24), "1 d 0 h, since 2026-07-20 06:40 UTC"),
         (timedelta(days=2, hours=4, minutes=30), "2 d 4 h, since 2026-07-20 06:40 UTC"),
     ],
 )
@@ -165,3 +168,47 @@ def test_as_text_says_that_an_alert_is_over() -> None:
 def test_as_text_shows_info_in_one_line() -> None:
     message = render_note("Configuration\nchange", "limit &lt; 5 <b>")
     assert as_text(message) == "INFO · Configuration change: limit &lt; 5 <b>"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        pytest.param(True, "yes", id="true"),
+        pytest.param(False, "no", id="false, which is no number"),
+        pytest.param(None, "unknown", id="nothing"),
+        pytest.param(1_234_567, "1,234,567", id="a whole number"),
+        pytest.param(0.123456, "0.1235", id="a fraction"),
+        pytest.param(["ä", 1], '["ä", 1]', id="a list"),
+        pytest.param("a\n b", "a b", id="text of two lines"),
+    ],
+)
+def test_render_writes_a_fact(value: Json, text: str) -> None:
+    fields = with_evidence(some_fact=value).attachments[0]["blocks"][1]["fields"]
+    assert [field["text"] for field in fields] == [f"*Some fact*\n{text}"]
+
+
+def test_render_cuts_each_part_to_its_own_length() -> None:
+    long = replace(CRITICAL, key="k" * 500, rule="r" * 500, evidence={"f" * 80: "v" * 500, "sample": "s" * 5000})
+    message = render(long, NOW)
+    since, facts, sample = message.attachments[0]["blocks"]
+    assert (len(message.text), len(message.blocks[0]["text"]["text"])) == (150, 150)
+    assert len(since["text"]["text"]) == 120
+    assert facts["fields"][0]["text"] == f"*F{'f' * 38}…*\n{'v' * 299}…"  # 40 and 300 characters
+    assert sample["elements"][0]["elements"][0]["text"] == "s" * 2399 + "…"
+
+
+@pytest.mark.parametrize(("length", "shown"), [(2400, "s" * 2400), (2401, "s" * 2399 + "…")])
+def test_render_cuts_nothing_that_fits(length: int, shown: str) -> None:
+    sample = with_evidence(sample="s" * length).attachments[0]["blocks"][-1]
+    assert sample["elements"][0]["elements"][0]["text"] == shown
+
+
+def test_render_of_a_resolved_alert_goes_by_its_end_however_late_it_is_sent() -> None:
+    assert render(RESOLVED, NOW + timedelta(days=3)) == render(RESOLVED, NOW)
+
+
+def test_render_note_names_its_tier_and_keeps_to_one_line() -> None:
+    message = render_note("Rollout\trolled  back", "too many\nfailures" + "x" * 500, Tier.WARNING)
+    assert message.text.startswith("WARNING · Rollout rolled back: too many failuresxxx")
+    assert len(message.blocks[0]["elements"][0]["text"]) == 300
+    assert message.attachments == []

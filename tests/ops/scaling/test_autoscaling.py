@@ -50,6 +50,8 @@ BUSY, IDLE, FITTING, STALE = (
     Signal("s", None, 1),
 )
 REFUSED, SOME_REFUSED = Share(50, 1_000), Share(5, 1_000)
+# lower bounds of 1.006 % and 0.994 %, either side of the 1 % that a vendor may refuse
+JUST_REFUSED, NEARLY_REFUSED = Share(1_058, 100_000), Share(1_046, 100_000)
 
 RECOMMENDATIONS = {
     "the signal that asks for most": ([IDLE, BUSY], ServiceCapacity(4), (8, Reason.SCALE_UP, "queue")),
@@ -77,6 +79,44 @@ RECOMMENDATIONS = {
         [BUSY],
         ServiceCapacity(4, refused=SOME_REFUSED),
         (8, Reason.SCALE_UP, "queue"),
+    ),
+    "no addition when just over 1 % is surely refused": (
+        [BUSY],
+        ServiceCapacity(4, refused=JUST_REFUSED),
+        (4, Reason.VENDOR_LIMIT, "queue"),
+    ),
+    "more when just under 1 % is": (
+        [BUSY],
+        ServiceCapacity(4, refused=NEARLY_REFUSED),
+        (8, Reason.SCALE_UP, "queue"),
+    ),
+    "the same though the vendor refuses": (
+        [FITTING],
+        ServiceCapacity(4, refused=REFUSED),
+        (4, Reason.STEADY, "f"),
+    ),
+    "the same while one signal is stale": ([FITTING, STALE], ServiceCapacity(4), (4, Reason.STEADY, "f")),
+    "exactly the maximum, for its own reason": ([BUSY], ServiceCapacity(4, maximum=8), (8, Reason.SCALE_UP, "queue")),
+    "exactly the minimum, for its own reason": (
+        [IDLE],
+        ServiceCapacity(4, minimum=2),
+        (2, Reason.SCALE_DOWN, "flight"),
+    ),
+    "one replica at least unless told otherwise": (
+        [Signal("q", 0, 10)],
+        ServiceCapacity(4),
+        (1, Reason.AT_MINIMUM, "q"),
+    ),
+    "none when none is allowed": ([Signal("q", 0, 10)], ServiceCapacity(4, minimum=0), (0, Reason.SCALE_DOWN, "q")),
+    "a hundred at most unless told otherwise": (
+        [Signal("q", 5_000, 10)],
+        ServiceCapacity(90),
+        (100, Reason.AT_MAXIMUM, "q"),
+    ),
+    "the maximum even when more are ready": (
+        [Signal("q", 200, 10)],
+        ServiceCapacity(20, maximum=6),
+        (6, Reason.AT_MAXIMUM, "q"),
     ),
     "no more than the maximum": ([BUSY], ServiceCapacity(4, maximum=6), (6, Reason.AT_MAXIMUM, "queue")),
     "no fewer than the minimum": ([IDLE], ServiceCapacity(4, minimum=3), (3, Reason.AT_MINIMUM, "flight")),

@@ -139,3 +139,25 @@ def test_ttl_with_jitter_spreads_keys_evenly() -> None:
 @pytest.mark.parametrize(("minutes", "due"), [(0, False), (40, False), (40.2, True), (60, True)])
 def test_should_refresh_early_from_two_thirds(minutes: float, due: bool) -> None:
     assert should_refresh_early(timedelta(minutes=minutes), HOUR) is due
+
+
+def test_ttl_with_jitter_reaches_for_a_tenth_either_way() -> None:
+    ttls = [ttl_with_jitter(HOUR, str(index)) / HOUR for index in range(1_000)]
+    # of a thousand even draws the smallest lies a thousandth of the span from its end, or about that
+    assert 0.9 <= min(ttls) < 0.902
+    assert 1.098 < max(ttls) <= 1.1
+
+
+@pytest.mark.parametrize("key", ["a", "b", ""])
+def test_ttl_with_jitter_scales_with_the_time_to_live(key: str) -> None:
+    assert ttl_with_jitter(24 * HOUR, key) / ttl_with_jitter(HOUR, key) == pytest.approx(24)
+
+
+def test_nothing_is_opted_in_and_nothing_has_failed_unless_told() -> None:
+    assert is_cacheable({"temperature": 1}) is False
+    assert is_storable("stop") is True
+
+
+@pytest.mark.parametrize("temperature", [True, 1, 2.0, -0.5, [0], "zero"])
+def test_is_cacheable_at_no_other_temperature(temperature: object) -> None:
+    assert is_cacheable({"temperature": temperature}) is False

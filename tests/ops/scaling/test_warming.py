@@ -108,6 +108,44 @@ def test_expected_hits_scale_with_the_time_to_live() -> None:
     assert expected_hits(1.0, timedelta(minutes=10), timedelta(minutes=20)) == pytest.approx(2 * log(2))
 
 
+ONE_HIT = 1 / (log(2) * 6)  # the score that expects one hit in an hour at a half-life of ten minutes
+
+
+@pytest.mark.parametrize(
+    ("entry", "chosen"),
+    [
+        pytest.param(candidate(seen=2), True, id="two requests are enough"),
+        pytest.param(candidate(last_seen=NOW - timedelta(hours=1)), True, id="an hour ago is within its hour"),
+        pytest.param(candidate(score=0.99 * ONE_HIT), False, id="0.99 expected hits do not repay the call"),
+        pytest.param(candidate(score=1.01 * ONE_HIT), True, id="1.01 do"),
+        pytest.param(candidate(cost_usd=Decimal(1)), True, id="all of the budget may go to one"),
+        pytest.param(candidate(cost_usd=Decimal("1.000001")), False, id="not a millionth more"),
+        pytest.param(candidate(cost_usd=Decimal(0)), True, id="what is free is warmed"),
+    ],
+)
+def test_plan_warming_draws_the_line(entry: Candidate, chosen: bool) -> None:
+    assert plan(entry).entries == ((entry,) if chosen else ())
+
+
+def test_plan_warming_takes_what_is_free_when_nothing_is_left() -> None:
+    made = plan(candidate("free", cost_usd=Decimal(0)), candidate("dear"), budget="0")
+    assert ([entry.key for entry in made.entries], made.skipped) == (["free"], {Skipped.OVER_BUDGET: 1})
+
+
+def test_plan_warming_gives_the_first_reason_that_applies() -> None:
+    hopeless = candidate(seen=1, last_seen=NOW - timedelta(days=9), cost_usd=None, score=0.0)
+    assert plan(hopeless, cached=("a",), entries=0).skipped == {Skipped.CACHED: 1}
+    assert plan(hopeless, entries=0).skipped == {Skipped.RARE: 1}
+
+
+def test_plan_warming_counts_hits_over_the_half_life_and_time_to_live_that_it_is_given() -> None:
+    entry = candidate(score=1.0)
+    # 1 x ln 2 x 60 min / 60 min = 0.69 hits, and x 120 min = 1.39
+    halved = {"half_life": timedelta(hours=1)}
+    assert plan_warming([entry], (), Decimal(1), 9, NOW, **halved).skipped == {Skipped.NO_NET_SAVING: 1}
+    assert plan_warming([entry], (), Decimal(1), 9, NOW, **halved, ttl=timedelta(hours=2)).entries == (entry,)
+
+
 CANDIDATES = st.lists(
     st.builds(
         candidate,

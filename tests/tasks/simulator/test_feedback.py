@@ -1,7 +1,9 @@
 import json
 from datetime import datetime, timedelta
+from statistics import stdev
 
 import pytest
+from msgspec.structs import replace
 
 from tasks.simulator.feedback import scores, write_feedback
 
@@ -53,3 +55,43 @@ def test_write_feedback_writes_a_score_a_line(tmp_path, a_day):
         *("score_id", "event_id", "occurred_at", "metric", "value", "source", "judge_version"),
         *("release", "model", "feature"),
     ]
+
+
+def test_scores_split_evenly_between_people_and_the_judge(a_day):
+    judged = [row["source"] == "judge" for row in scores(a_day)]
+    assert sum(judged) / len(judged) == pytest.approx(0.5, abs=0.06)  # about 900: two deviations are 0.03
+
+
+@pytest.mark.parametrize(
+    ("source", "least", "most"), [("judge", 1, 5), ("user", 5, 120)], ids=["a judge at once", "people take two minutes"]
+)
+def test_scores_take_their_time(a_day, source, least, most):
+    ended = {r.event_id: r.ended for r in a_day}
+    waits = [
+        datetime.fromisoformat(row["occurred_at"]).timestamp() - ended[row["event_id"]]
+        for row in scores(a_day)
+        if row["source"] == source
+    ]
+    span = most - least
+    assert least - 0.001 <= min(waits) < least + 0.05 * span
+    assert most - 0.05 * span < max(waits) <= most + 0.001
+
+
+@pytest.mark.parametrize(("quality", "least", "most"), [(0.0, 0, 0), (1.0, 1, 1)])
+def test_scores_of_thumbs_at_the_ends_of_quality(a_day, quality, least, most):
+    marked = [replace(r, quality=quality) for r in a_day]
+    thumbs = {row["value"] for row in scores(marked) if row["metric"] == "thumb"}
+    assert (min(thumbs), max(thumbs)) == (least, most)
+
+
+def test_scores_of_a_judge_scatter_by_a_tenth_in_four_decimals(a_day):
+    marks = [row["value"] for row in scores(replace(r, quality=0.5) for r in a_day) if row["source"] == "judge"]
+    assert stdev(marks) == pytest.approx(0.1, abs=0.01)  # 450 marks know it to 0.1 / sqrt(2 x 450) = 0.003
+    assert all(round(mark, 4) == mark for mark in marks)
+    assert any(round(mark, 3) != mark for mark in marks)
+
+
+def test_scores_are_of_the_release_model_and_feature_that_answered(a_day):
+    asked = {r.event_id: (r.release, r.model.name, r.feature.name) for r in a_day}
+    for row in scores(a_day):
+        assert (row["release"], row["model"], row["feature"]) == asked[row["event_id"]]

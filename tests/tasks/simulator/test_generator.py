@@ -1,6 +1,7 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from statistics import median
 
 import pytest
 from hypothesis import given, settings
@@ -132,3 +133,82 @@ def test_generate_answers_warmed_prompts_from_the_cache(monday, traffic):
     assert untouched
     assert all(a == b for a, b in untouched)
     assert sum(r.cache_hit for r in warm) > 2 * sum(r.cache_hit for r in cold)
+
+
+def answered(requests):
+    return [r for r in requests if not r.embedding and r.failure is None]
+
+
+@pytest.mark.parametrize(
+    ("feature", "input_tokens", "output_tokens"), [("chat", 1100, 220), ("summarise", 3200, 350), ("search", 700, 90)]
+)
+def test_generate_draws_lengths_round_the_medians_of_a_feature(a_day, feature, input_tokens, output_tokens):
+    of = [r for r in answered(a_day) if r.feature.name == feature]
+    assert median(r.input_tokens for r in of) == pytest.approx(input_tokens, rel=0.1)
+    assert median(r.output_tokens for r in of) == pytest.approx(output_tokens, rel=0.1)
+
+
+def test_generate_keeps_even_a_runaway_within_the_windows_of_the_models(a_day_of):
+    spiked = answered(a_day_of("cost-spike", factor=1000))
+    assert max(r.input_tokens for r in spiked) == 120_000
+    assert max(r.output_tokens for r in spiked) == 16_000
+
+
+def test_generate_uses_the_prompt_cache_of_half_the_long_prompts(a_day):
+    long = [r for r in answered(a_day) if r.input_tokens >= 1024]
+    short = [r for r in answered(a_day) if r.input_tokens < 1024]
+    assert share((r for r in long if r.cached_tokens), long) == pytest.approx(0.5, abs=0.03)
+    # three quarters of the prompt, in steps of 128
+    assert all(r.cached_tokens in (0, int(r.input_tokens * 0.75) // 128 * 128) for r in long)
+    assert not any(r.cached_tokens or r.cache_write_tokens for r in short)
+
+
+def test_generate_fills_the_prompt_cache_with_a_tenth_where_the_vendor_bills_it(a_day):
+    long = [r for r in answered(a_day) if r.input_tokens >= 1024 and r.model.writes_cache]
+    assert share((r for r in long if r.cache_write_tokens), long) == pytest.approx(0.1, abs=0.03)
+    assert not any(r.cached_tokens and r.cache_write_tokens for r in long)
+    assert all(r.cache_write_tokens in (0, int(r.input_tokens * 0.75) // 128 * 128) for r in long)
+
+
+def test_generate_reasons_with_the_model_that_does(a_day):
+    for r in answered(a_day):
+        assert r.reasoning_tokens == int(r.output_tokens * (0.4 if r.model.name == "gemini-2.5-flash" else 0))
+
+
+def test_generate_streams_the_answer_after_its_first_token(a_day):
+    streamed = [r for r in a_day if r.ttft_s is not None]
+    for r in streamed:
+        assert r.latency_s - r.ttft_s == pytest.approx(r.output_tokens / r.model.tokens_per_second)
+    assert median(r.ttft_s for r in streamed) == pytest.approx(0.45, rel=0.05)
+
+
+@pytest.mark.parametrize(("kind", "seconds", "within"), [("Timeout", 60, 0.3), ("RateLimitError", 0.05, 0.3)])
+def test_generate_waits_for_a_failure_as_long_as_its_kind_takes(a_day, kind, seconds, within):
+    waits = [r.latency_s for r in a_day if r.failure and r.failure.error_class == kind]
+    assert median(waits) == pytest.approx(seconds, rel=within)
+
+
+def test_generate_fails_most_often_by_timeouts_and_rate_limits(traffic, monday):
+    failing = Traffic(seed=3, requests_per_hour=500, failure_share=1.0, chat_hit_share=0, embedding_hit_share=0)
+    kinds = Counter(r.failure.error_class for r in generate(failing, Window(monday.start, monday.end)))
+    usual = {"Timeout": 0.3, "RateLimitError": 0.3, "InternalServerError": 0.2}
+    usual |= {"ContentPolicyViolationError": 0.1, "BadRequestError": 0.1}
+    assert {kind: count / kinds.total() for kind, count in kinds.items()} == pytest.approx(usual, abs=0.02)
+
+
+def test_generate_counts_the_tokens_of_an_embedding_by_its_text(a_day):
+    for r in a_day:
+        if r.embedding:
+            assert r.input_tokens == (0 if r.failure else int(len(r.prompt) / 4) + 1)
+            assert (r.output_tokens, r.ttft_s, r.rated) == (0, None, False)
+
+
+@pytest.mark.parametrize("seed", [-1, 0, 2**40], ids=["negative", "zero", "more than 32 bits"])
+def test_generate_takes_any_whole_seed(seed):
+    requests = list(generate(Traffic(seed=seed, requests_per_hour=400), HOUR))
+    assert len({r.call_id for r in requests}) == len(requests) > 0
+    assert {len(r.call_id) for r in requests} == {8 + 1 + 8 + 1 + 6}
+
+
+def test_generate_yields_nothing_in_an_empty_window():
+    assert list(generate(BUSY, Window(MONDAY, MONDAY))) == []

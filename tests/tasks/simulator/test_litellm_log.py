@@ -8,7 +8,7 @@ from genai_prices import Usage, calc_price
 from ops.usage import normalise_model, normalise_operation, normalise_vendor
 from tasks.simulator.cast import CHAT_MODELS, EMBEDDING_MODEL, FEATURES
 from tasks.simulator.litellm_log import cost, payload, write_log
-from tasks.simulator.request import Request
+from tasks.simulator.request import RATE_LIMIT, Request
 
 FIELDS = {
     *("id", "litellm_call_id", "call_type", "status", "custom_llm_provider", "model"),
@@ -132,3 +132,52 @@ def test_cost_agrees_with_the_price_book(model):
     when = datetime(2025, 12, 1, tzinfo=UTC)
     priced = calc_price(usage, model.name, provider_id=model.vendor, genai_request_timestamp=when).total_price
     assert Decimal(cost(call(model, **parts))) == pytest.approx(priced, rel=Decimal("1e-9"))
+
+
+def test_payload_of_an_embedding_has_no_details_of_its_tokens():
+    usage = payload(call(EMBEDDING_MODEL, input_tokens=9))["metadata"]["usage_object"]
+    assert usage == {
+        "completion_tokens": 0, "prompt_tokens": 9, "total_tokens": 9,
+        "completion_tokens_details": None, "prompt_tokens_details": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("model", CHAT_MODELS, ids=lambda model: model.name)
+def test_payload_counts_cache_writes_where_the_vendor_bills_them(model):
+    usage = payload(call(model, input_tokens=2000, cached_tokens=128))["metadata"]["usage_object"]
+    assert ("cache_creation_input_tokens" in usage) == ("cache_read_input_tokens" in usage) == model.writes_cache
+    assert usage["prompt_tokens_details"] == {"cached_tokens": 128}
+
+
+@pytest.mark.parametrize(("streamed", "logged"), [(True, True), (False, None)])
+def test_payload_names_a_stream_and_is_silent_otherwise(streamed, logged):
+    assert payload(call(CHAT_MODELS[0], streamed=streamed))["stream"] is logged
+
+
+@pytest.mark.parametrize(
+    ("vendor", "provider"), [("google", "gemini"), ("openai", "openai"), ("anthropic", "anthropic")]
+)
+def test_payload_routes_a_vendor_as_the_gateway_does(vendor, provider):
+    model = next(model for model in CHAT_MODELS if model.vendor == vendor)
+    line = payload(call(model))
+    assert (line["custom_llm_provider"], line["model"]) == (provider, f"{provider}/{model.name}")
+
+
+@pytest.mark.parametrize(
+    ("ttft", "completed"), [(None, 1.5), (0.125, 1.125)], ids=["at its end when not streamed", "at its first token"]
+)
+def test_payload_begins_its_completion(ttft, completed):
+    assert payload(call(CHAT_MODELS[0], ttft_s=ttft))["completionStartTime"] == completed  # the call: 1.0 to 1.5
+
+
+def test_payload_of_a_failure_quotes_the_gateways_error():
+    line = payload(call(CHAT_MODELS[0], failure=RATE_LIMIT))
+    assert line["status"] == "failure"
+    assert line["error_information"] == {
+        "error_code": "429", "error_class": "RateLimitError", "llm_provider": "openai",
+        "error_message": "litellm.RateLimitError: Rate limit reached",
+    }  # fmt: skip
+
+
+def test_cost_of_a_cache_hit_is_nothing_though_its_tokens_are_logged():
+    assert cost(call(CHAT_MODELS[0], cache_hit=True, input_tokens=1000, output_tokens=1000)) == 0

@@ -1,3 +1,4 @@
+from dataclasses import asdict
 from datetime import timedelta
 
 import pytest
@@ -124,3 +125,46 @@ def test_scenario_refuses(monday, name, params, error, message):
 
 def test_scenario_reads_numbers_from_text(monday):
     assert Scenario("cost-spike", monday, {"factor": "2.5"}).effect.factor == 2.5
+
+
+@pytest.mark.parametrize("name", sorted(set(SCENARIOS) - {"normal"}))
+def test_scenario_leaves_who_asks_what_and_when(a_day, traffic, monday, name):
+    # the draws stay: with and without a scenario the same people send the same requests
+    def asked(requests):
+        return [(r.call_id, r.started, r.user_id, r.feature.name, r.model.name, r.prompt) for r in requests]
+
+    assert asked(generate(traffic, monday, None, [Scenario(name, monday)])) == asked(a_day)
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [("vendor-outage", {"failure_share": 0.001}), ("bad-canary", {"release": "v1", "failure_share": 0.0}),
+     ("cache-collapse", {"hit_share": 0.99})],
+    ids=["an outage never heals a vendor", "nor does a bad canary", "nor does a collapse warm a cache"],
+)  # fmt: skip
+def test_scenario_never_makes_things_better(a_day, traffic, monday, name, params):
+    after = list(generate(traffic, monday, None, [Scenario(name, monday, params)]))
+    assert failing(after) >= failing(a_day)
+    hits, usual = (sum(bool(r.cache_hit) for r in requests) for requests in (after, a_day))
+    assert hits <= usual
+
+
+def test_quality_slide_ends_at_nothing_and_not_below(traffic, monday):
+    slide = Window(monday.start - timedelta(days=365), monday.end)
+    requests = list(generate(traffic, monday, None, [Scenario("quality-slide", slide)]))
+    assert {r.quality for r in requests} == {0.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "defaults"),
+    [
+        ("cost-spike", {"factor": 8.0, "feature": "summarise", "user_id": None}),
+        ("quality-slide", {"percent_a_day": 3.0}),
+        ("bad-canary", {"release": "v2", "failure_share": 0.25, "quality_factor": 0.75}),
+        ("vendor-outage", {"vendor": "openai", "failure_share": 0.7}),
+        ("cache-collapse", {"hit_share": 0.15}),
+        ("normal", {}),
+    ],
+)
+def test_scenario_without_parameters_is_the_one_that_the_manual_tells_of(monday, name, defaults):
+    assert asdict(Scenario(name, monday).effect) == defaults

@@ -61,3 +61,33 @@ def test_zipf_head_outweighs_the_tail():
     # With exponent 1 and three ranks the weights are 6/11, 3/11 and 2/11.
     ranks = zipf(3, 1.0)
     assert [ranks.at(u / 11) for u in (0, 5.9, 6.1, 8.9, 9.1)] == [0, 0, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("failure_share", 0),
+        ("failure_share", 1),
+        ("quality", 1),
+        ("users", 1),
+        ("prompts", 1),
+        ("requests_per_hour", 0.1),
+    ],
+)
+def test_traffic_takes_a_value_at_its_limit(field, value):
+    assert getattr(Traffic(**{field: value}), field) == value
+
+
+def test_zipf_raises_ranks_to_its_exponent():
+    # With exponent 2 and three ranks the weights are 36/49, 9/49 and 4/49.
+    ranks = zipf(3, 2.0)
+    assert [ranks.at(u / 49) for u in (0, 35.9, 36.1, 44.9, 45.1)] == [0, 0, 1, 1, 2]
+
+
+def test_choice_of_one_is_that_one():
+    assert {Choice(["only"], [0.3]).at(u) for u in (0.0, 0.5, 0.999_999)} == {"only"}
+
+
+def test_traffic_names_the_first_field_that_breaks_its_limit():
+    with pytest.raises(InvalidValue, match="failure_share: nan is not between 0 and 1"):
+        Traffic(failure_share=float("nan"), users=0)

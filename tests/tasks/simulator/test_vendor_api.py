@@ -1,3 +1,7 @@
+import struct
+from hashlib import sha256
+from math import sqrt
+
 import httpx
 import pytest
 
@@ -88,3 +92,39 @@ def test_embedding_depends_on_the_text_alone():
     assert embedding("hello") == embedding("hello")
     likeness = sum(a * b for a, b in zip(embedding("hello"), embedding("goodbye"), strict=True))
     assert abs(likeness) < 0.5  # random unit vectors of 64 dimensions stray by 1/8
+
+
+def test_embedding_reads_the_blocks_of_the_hash_as_signed_integers():
+    vector = embedding("hello", 10)
+    first, second = (struct.unpack(">8i", sha256(f"{block}:hello".encode()).digest()) for block in (0, 1))
+    norm = sqrt(sum(number**2 for number in (*first, *second[:2])))
+    assert vector == pytest.approx([number / norm for number in (*first, *second[:2])])
+
+
+def test_server_embeds_in_64_dimensions_unless_told(server):
+    assert len(ask(server).json()["data"][0]["embedding"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "Input data was truncated"),
+        (b"{", "Input data was truncated"),
+        (b"[1]", "Expected `object`, got `array`"),
+        (b'{"input": "hi"}', "Object missing required field `model`"),
+        (b'{"model": "m", "input": ["a", null]}', "Expected `str`, got `null` - at `$.input[1]`"),
+        (b'{"model": "m", "input": "\xff"}', "can't decode byte 0xff"),
+    ],
+    ids=["nothing", "half a document", "a list", "no model", "a null among the inputs", "bytes that are no text"],
+)
+def test_server_refuses_a_body_of(server, body, message):
+    answer = httpx.post(f"{server.base_url}/embeddings", headers=KEY, content=body)
+    assert answer.status_code == 400
+    assert message in answer.json()["error"]["message"]
+    assert server.served == 0
+
+
+def test_server_fails_without_counting_what_it_did_not_embed(server):
+    server.fail_next(1, 503)
+    assert ask(server).headers["Retry-After"] == "0"
+    assert (ask(server, input=["a", "b"]).status_code, server.served) == (200, 2)

@@ -77,10 +77,11 @@ def test_availability_without_enough_requests_says_how_many_it_needs() -> None:
         pytest.param(0, False, id="no failures clear"),
         pytest.param(4, False, id="0.4 % clears"),
         pytest.param(5, True, id="0.5 % holds"),
+        pytest.param(4.1, True, id="0.41 % holds too"),
     ],
 )
-def test_availability_clears_only_well_below_its_limit(failures: int, near: bool) -> None:
-    condition = evaluate(sample(Share(failures, 1000)))
+def test_availability_clears_only_well_below_its_limit(failures: float, near: bool) -> None:
+    condition = evaluate(sample(Share(round(10 * failures), 10_000)))
     assert (condition.status, condition.near_limit) == (Status.OK, near)
 
 
@@ -97,3 +98,47 @@ def test_availability_within_budget_foretells_no_end_of_it() -> None:
 def test_availability_never_breaches_while_the_point_estimate_keeps_the_limit(n: int, part: float) -> None:
     share = Share(int(part * BUDGET * n), n)
     assert evaluate(sample(share, share, share)).status is Status.OK
+
+
+def test_availability_in_breach_is_not_near_its_limit_but_past_it() -> None:
+    assert evaluate(sample(Share(124, 1000), Share(900, 12_000))).near_limit is False
+
+
+@pytest.mark.parametrize(
+    ("five", "hour", "shown"),
+    [
+        # 100 requests can show 5 % (52 needed), not 0.5 % (539 needed); 600 can
+        pytest.param(Share(1, 100), Share(12, 600), (12 / 600, "12 of 600 requests failed in 1 h"), id="of the hour"),
+        pytest.param(Share(6, 600), Share(12, 900), (6 / 600, "6 of 600 requests failed in 5 min"), id="of 5 min"),
+        pytest.param(
+            Share(30, 100), Share(90, 600), (30 / 100, "30 of 100 requests failed in 5 min"), id="of 5 min, for errors"
+        ),
+    ],
+)
+def test_availability_shows_the_shortest_window_that_can_judge(
+    five: Share, hour: Share, shown: tuple[float, str]
+) -> None:
+    condition = evaluate(sample(five, hour, Share(100, 4000)))
+    assert (condition.value, condition.evidence["blast_radius"]) == shown
+
+
+def test_availability_takes_the_shortest_window_as_proof_that_it_goes_on() -> None:
+    # 3 of 60 is surely above 0.5 % (bound 2.1 %), 3 of 500 is not (0.25 %) and need not be: six hours are (2.2 %)
+    assert Share(3, 500).lower() < BUDGET < Share(3, 60).lower()
+    assert evaluate(sample(Share(3, 60), Share(3, 500), Share(30, 1000))).status is Status.BREACH
+
+
+@pytest.mark.parametrize(
+    ("failures", "burn"),
+    [
+        pytest.param(Share(10, 2000), "1.0x", id="0.5 % is exactly the budget"),
+        pytest.param(Share(15, 2000), "1.5x, 30-day budget gone in 480 h", id="0.75 %: 720 h / 1.5"),
+        pytest.param(Share(200, 2000), "20.0x, 30-day budget gone in 36 h", id="10 %: 720 h / 20"),
+    ],
+)
+def test_availability_burns_its_budget(failures: Share, burn: str) -> None:
+    assert evaluate(sample(failures)).evidence["budget_burn"] == burn
+
+
+def test_availability_is_written_to_a_hundredth_of_a_percent() -> None:
+    assert evaluate(sample(Share(1234, 100_000))).summary.value == "98.77 %"  # 1 - .01234 = .98766

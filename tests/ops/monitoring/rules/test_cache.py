@@ -18,6 +18,7 @@ from ops.proportions import Share
         pytest.param(Share(690, 1000), None, Status.OK, id="69 % of 1,000 may be chance"),
         pytest.param(Share(900, 1000), None, Status.OK, id="90 % is fine"),
         pytest.param(Share(0, 49), None, Status.INSUFFICIENT_DATA, id="49 requests are too few"),
+        pytest.param(Share(20, 50), None, Status.BREACH, id="50 are enough"),
         pytest.param(Share(600, 1000), timedelta(minutes=14), Status.INSUFFICIENT_DATA, id="a new deployment is cold"),
         pytest.param(Share(600, 1000), timedelta(minutes=15), Status.BREACH, id="not for longer than 15 minutes"),
     ],
@@ -34,6 +35,21 @@ def test_cache_shows_the_hit_rate_and_what_missed() -> None:
     assert condition.evidence == {"blast_radius": "400 of 1,000 eligible requests missed"}
 
 
-@pytest.mark.parametrize(("hits", "near"), [(720, False), (719, True), (690, True)])
+@pytest.mark.parametrize(("hits", "near"), [(720, False), (719, True), (690, True), (600, False)])
 def test_cache_clears_only_at_72_percent(hits: int, near: bool) -> None:
     assert evaluate(CacheSample("chat-api", Share(hits, 1000))).near_limit is near
+
+
+@pytest.mark.parametrize(
+    ("measured", "value"),
+    [
+        pytest.param(CacheSample("k", Share(1, 9)), "unknown: 9 eligible requests, 50 needed", id="too few"),
+        pytest.param(
+            CacheSample("k", Share(1, 900), timedelta(0)), "unknown: cold after a deployment", id="a new deployment"
+        ),
+    ],
+)
+def test_cache_says_what_it_is_missing(measured: CacheSample, value: str) -> None:
+    condition = evaluate(measured)
+    assert condition.summary == Summary("Cache hit rate", value, "70 %")
+    assert condition.value == measured.hits.rate

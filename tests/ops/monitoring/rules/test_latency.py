@@ -15,6 +15,8 @@ from ops.proportions import Share
         pytest.param(Share(80, 1000), 1200.0, Status.BREACH, id="8 % slow requests are proven to be above 5 %"),
         pytest.param(Share(55, 1000), 1200.0, Status.OK, id="5.5 % of 1,000 may be chance"),
         pytest.param(Share(5500, 100_000), 1200.0, Status.BREACH, id="5.5 % of 100,000 is not"),
+        pytest.param(Share(20, 52), 1200.0, Status.BREACH, id="52 are enough"),
+        pytest.param(Share(20, 51), 1200.0, Status.INSUFFICIENT_DATA, id="51 are not"),
         pytest.param(Share(50, 50), 1200.0, Status.INSUFFICIENT_DATA, id="50 requests are too few, however slow"),
         pytest.param(Share(80, 1000), None, Status.INSUFFICIENT_DATA, id="nothing is slow without a baseline"),
     ],
@@ -46,6 +48,6 @@ def test_latency_says_what_it_is_missing(sample: LatencySample, value: str) -> N
     assert evaluate(sample).summary.value == value
 
 
-@pytest.mark.parametrize(("slow", "near"), [(40, False), (41, True), (55, True)])
+@pytest.mark.parametrize(("slow", "near"), [(40, False), (41, True), (55, True), (80, False)])
 def test_latency_clears_only_at_four_percent(slow: int, near: bool) -> None:
     assert evaluate(LatencySample("chat-api", Share(slow, 1000), 1200)).near_limit is near

@@ -26,6 +26,7 @@ FINE = QualitySample("rag-answers", 0.84, 400, PINNED)
         pytest.param(replace(FINE, mean=0.755), Status.OK, id="11 % below may be chance with 400 scores"),
         pytest.param(replace(FINE, mean=0.755, n=4000), Status.BREACH, id="not with 4,000"),
         pytest.param(replace(FINE, mean=0.1, n=29), Status.INSUFFICIENT_DATA, id="29 scores are too few"),
+        pytest.param(replace(FINE, mean=0.1, n=30), Status.BREACH, id="30 are enough"),
         pytest.param(replace(FINE, mean=None, n=0), Status.INSUFFICIENT_DATA, id="no scores are not OK"),
         pytest.param(replace(FINE, pinned=None), Status.INSUFFICIENT_DATA, id="nothing pinned is not OK"),
         pytest.param(replace(FINE, daily=SLIDE, pinned_daily=DAILY), Status.BREACH, id="a slide before a drop"),
@@ -69,6 +70,32 @@ def test_quality_needs_more_scores_when_they_scatter_more() -> None:
     assert evaluate(scattered).summary.value == "unknown: 270 scores, 271 needed"
 
 
-@pytest.mark.parametrize(("mean", "near"), [(0.783, False), (0.78, True)])
+@pytest.mark.parametrize(("mean", "near"), [(0.783, False), (0.78, True), (0.70, False)])
 def test_quality_clears_only_within_eight_percent(mean: float, near: bool) -> None:
     assert evaluate(replace(FINE, mean=mean)).near_limit is near  # .92 x .85 = .782
+
+
+@pytest.mark.parametrize(
+    ("sample", "why"),
+    [
+        pytest.param(replace(FINE, mean=None, n=0), "unknown: no scores", id="scores"),
+        pytest.param(replace(FINE, pinned=None), "unknown: no pinned baseline", id="something to compare with"),
+        pytest.param(replace(FINE, n=29), "unknown: 29 scores, 30 needed", id="more scores"),
+    ],
+)
+def test_quality_says_what_it_is_missing(sample: QualitySample, why: str) -> None:
+    assert evaluate(sample).summary == Summary("Quality", why, "-10 %")
+
+
+def test_quality_with_just_enough_scores_is_judged() -> None:
+    scattered = replace(FINE, pinned=Pinned(0.85, 0.85, 2000), n=271)  # 270.6 are needed
+    assert evaluate(scattered).status is Status.OK
+
+
+def test_quality_that_is_fine_is_not_said_to_slide() -> None:
+    assert evaluate(FINE).summary.what == "Quality"
+
+
+def test_quality_slide_of_few_scores_is_not_called_a_drop() -> None:
+    few = replace(FINE, mean=0.1, n=5, daily=SLIDE, pinned_daily=DAILY)
+    assert evaluate(few).summary.what == "Quality sliding"

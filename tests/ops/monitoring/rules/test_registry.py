@@ -27,6 +27,8 @@ def test_find_lists_the_known_rules_when_it_does_not_know_one() -> None:
     ("name", "policy"),
     [
         pytest.param("availability", Policy(fire_after=2, clear_after=3), id="availability fires at the second breach"),
+        pytest.param("latency", Policy(clear_after=10), id="latency clears after ten good minutes"),
+        pytest.param("quality", Policy(fire_after=2, clear_after=3), id="quality fires at the second breach"),
         pytest.param("cache", Policy(hold=timedelta(minutes=30)), id="the cache is given half an hour"),
         pytest.param("spend", Policy(hold=timedelta(minutes=50)), id="spend takes two consecutive hours"),
     ],

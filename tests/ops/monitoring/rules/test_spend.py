@@ -37,6 +37,7 @@ def sample(cost: str, normal: str = "100", spread: str = "0") -> SpendSample:
     [
         pytest.param(sample("100"), None, id="normal spend"),
         pytest.param(sample("150"), None, id="(150 + 5) / (100 + 5) = 1.48 times"),
+        pytest.param(sample("152.5"), None, id="(152.5 + 5) / (100 + 5) = 1.5 times, not above"),
         pytest.param(sample("160"), Tier.WARNING, id="(160 + 5) / (100 + 5) = 1.57 times"),
         pytest.param(sample("205"), Tier.WARNING, id="(205 + 5) / (100 + 5) = 2 times, not above"),
         pytest.param(sample("206"), Tier.CRITICAL, id="(206 + 5) / (100 + 5) = 2.01 times"),
@@ -80,6 +81,9 @@ def test_drivers_name_what_rose_most(drivers: Drivers, cause: str) -> None:
     [
         pytest.param(sample("140"), False, id="(140 + 5) / 105 = 1.38 clears"),
         pytest.param(sample("145"), True, id="(145 + 5) / 105 = 1.43 holds"),
+        pytest.param(sample("206", spread="22"), True, id="106 more is over 0.8 x 4 x 1.4826 x 22 = 104.4: holds"),
+        pytest.param(sample("206", spread="23"), False, id="106 more is under 0.8 x 4 x 1.4826 x 23 = 109.1: clears"),
+        pytest.param(sample("206"), False, id="a breach is past its limit, not near it"),
         pytest.param(sample("206", spread="30"), False, id="106 more is under 0.8 x 4 x 1.4826 x 30 = 142: clears"),
     ],
 )
@@ -120,3 +124,27 @@ def test_spend_refuses_a_floor_that_divides_by_nothing(floor: str) -> None:
 def test_spend_that_is_not_above_normal_never_breaches(normal: int, less: int) -> None:
     cost = max(normal - less, 0)
     assert evaluate(sample(str(cost), normal=str(normal))).status is Status.OK
+
+
+@pytest.mark.parametrize(
+    ("cost", "limit", "shown"),
+    [
+        pytest.param("100", 1.5, "1.5x", id="normal spend is held against the lower limit"),
+        pytest.param("160", 1.5, "1.5x", id="a warning too"),
+        pytest.param("206", 2.0, "2x", id="a critical one against the higher"),
+    ],
+)
+def test_spend_names_the_limit_that_it_crossed(cost: str, limit: float, shown: str) -> None:
+    condition = evaluate(sample(cost))
+    assert (condition.limit, condition.summary.limit, condition.unit) == (limit, shown, "ratio")
+
+
+@pytest.mark.parametrize(("given", "limit"), [(None, None), (Decimal(499), 499.0)])
+def test_spend_with_an_immature_baseline_shows_dollars(given: Decimal | None, limit: float | None) -> None:
+    condition = evaluate(replace(IMMATURE, absolute_limit_usd=given))
+    assert (condition.value, condition.limit, condition.unit) == (500.0, limit, "USD")
+    assert condition.summary.limit == ("unknown" if given is None else "$499.00")
+
+
+def test_spend_takes_the_smallest_floor_there_is() -> None:
+    assert evaluate(replace(IMMATURE, floor_usd=Decimal("0.01"))).status is Status.INSUFFICIENT_DATA

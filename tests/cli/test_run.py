@@ -1,0 +1,129 @@
+"""One flow by hand: as a user starts it, and what it says of a state."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import yaml
+from click.testing import CliRunner, Result
+
+from cli.main import watchkeeper
+from cli.run import FLOWS
+from deployments.schedules import SCHEDULES
+from tasks.settings import Settings
+from tasks.stores.tables import cost_projections, watermarks
+from tests.hand_made import HOUR, NOW, event, load, rows_of
+
+NOON = f"{NOW:%Y-%m-%dT%H:%M}"
+
+
+@pytest.fixture
+def api(prefect_api: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The server that the environment names; what a run adds to the environment goes again."""
+    before = dict(os.environ)
+    monkeypatch.setenv("PREFECT_API_URL", prefect_api)
+    yield prefect_api
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(watchkeeper, ["run", *arguments])
+
+
+def start(api: str, database_url: str, environment: dict[str, str], home: Path, *arguments: str) -> Any:
+    named = {"PREFECT_API_URL": api, "DATABASE_URL": database_url, "WATCHKEEPER_HOME": str(home)}
+    return subprocess.run(
+        [sys.executable, "-m", "cli.main", "run", *arguments], cwd=home, env=environment | named,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_run_as_json_prints_one_document_and_nothing_else(
+    prefect_api: str, database_url: str, engine: sa.Engine, clean_environment: dict[str, str], tmp_path: Path
+) -> None:
+    load(engine, [event(HOUR)])
+    done = start(prefect_api, database_url, clean_environment, tmp_path, "project-costs", "--as-of", NOON, "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert list(document) == ["flow", "state", "type", "message"]
+    assert (document["flow"], document["state"], document["type"]) == ("project-costs", "Completed", "COMPLETED")
+    assert [row.as_of for row in rows_of(engine, cost_projections)] == [NOW]
+
+
+def test_run_of_a_flow_that_fails_ends_in_one_line_and_exit_1(
+    prefect_api: str, database_url: str, clean_environment: dict[str, str], tmp_path: Path
+) -> None:
+    source = {"name": "gateway", "kind": "litellm", "path": f"{tmp_path}/missing.jsonl"}
+    (tmp_path / "watchkeeper.yaml").write_text(yaml.safe_dump({"sources": [source]}))
+    done = start(prefect_api, database_url, clean_environment, tmp_path, "ingest-usage")
+    assert done.returncode == 1
+    [line] = done.stdout.splitlines()
+    assert line.startswith("ingest-usage: Failed. failed: gateway")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "reached"),
+    [
+        pytest.param("2026-03-05", datetime(2026, 3, 5, tzinfo=UTC), id="a day is its midnight in UTC"),
+        pytest.param("2026-03-05T12:00", datetime(2026, 3, 5, 12, tzinfo=UTC), id="to the minute"),
+        pytest.param("2026-03-05T12:00:30", datetime(2026, 3, 5, 12, 0, 30, tzinfo=UTC), id="to the second"),
+    ],
+)
+def test_run_decides_as_of_the_time_that_is_given(api: str, engine: sa.Engine, text: str, reached: datetime) -> None:
+    result = run("evaluate-alerts", "--as-of", text)
+    assert result.exit_code == 0, result.output
+    assert [row.reached_at for row in rows_of(engine, watermarks)] == [reached]
+
+
+def test_run_without_a_time_decides_as_of_now(api: str, engine: sa.Engine) -> None:
+    before = datetime.now(UTC)
+    assert run("evaluate-alerts").exit_code == 0
+    [row] = rows_of(engine, watermarks)
+    assert before <= row.reached_at <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    ("flow", "line"),
+    [
+        pytest.param("ingest-usage", "ingest-usage: Skipped. no sources are configured\n", id="a skipped run"),
+        pytest.param("keep-watch", "keep-watch: Skipped. nothing was due\n", id="a quiet minute"),
+        pytest.param("dispatch-alerts", "dispatch-alerts: Completed.", id="a run that is done"),
+    ],
+)
+def test_run_says_how_the_flow_ended(api: str, flow: str, line: str) -> None:
+    result = run(flow, "--as-of", NOON)
+    assert result.exit_code == 0
+    assert result.stdout.startswith(line)
+    assert "None" not in result.stdout
+    assert len(result.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        pytest.param(["keep-wach"], "'keep-wach' is not one of 'advance-rollouts'", id="a flow that is not there"),
+        pytest.param(["keep_watch"], "'keep_watch' is not one of", id="a module's name"),
+        pytest.param(["keep-watch", "--as-of", "noon"], "'noon' does not match the formats", id="a time in words"),
+        pytest.param(["keep-watch", "--as-of", "2026-02-30"], "'2026-02-30' does not match", id="a day that never was"),
+        pytest.param([], "Missing argument", id="no flow at all"),
+    ],
+)
+def test_run_refuses(settings: Settings, arguments: list[str], complaint: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert complaint in " ".join(result.output.replace("│", " ").split())
+
+
+def test_run_knows_every_flow_that_is_scheduled() -> None:
+    assert sorted(FLOWS) == list(FLOWS) == sorted(SCHEDULES)

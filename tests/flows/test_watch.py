@@ -1,0 +1,52 @@
+"""What every flow opens first: one reading of the clock, and the database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+import sqlalchemy as sa
+
+from flows.watch import skipped, watch
+from tasks.settings import Settings
+
+NOON = datetime(2026, 3, 5, 12)  # noqa: DTZ001  as a person types it
+
+
+@pytest.mark.parametrize(
+    ("as_of", "now"),
+    [
+        pytest.param(NOON, NOON.replace(tzinfo=UTC), id="a time without a zone is UTC"),
+        pytest.param(NOON.replace(tzinfo=UTC), NOON.replace(tzinfo=UTC), id="a time in UTC is itself"),
+        pytest.param(
+            NOON.replace(tzinfo=timezone(timedelta(hours=9))),
+            NOON.replace(hour=12 - 9, tzinfo=UTC),
+            id="noon in Tokyo is three in UTC",
+        ),
+    ],
+)
+def test_watch_reads_the_time_that_is_given(settings: Settings, as_of: datetime, now: datetime) -> None:
+    with watch(as_of) as w:
+        assert (w.now, w.now.tzinfo) == (now, UTC)
+        assert w.clock() == w.clock() == now  # a replay: the clock stands still
+
+
+def test_watch_reads_the_clock_once_and_lets_it_go_on(settings: Settings) -> None:
+    before = datetime.now(UTC)
+    with watch(None) as w:
+        assert before <= w.now <= w.clock() <= w.clock() <= datetime.now(UTC)
+        assert w.clock() > w.now
+        assert w.clock().tzinfo is UTC
+
+
+def test_watch_opens_the_database_and_settings_of_the_environment(settings: Settings, engine: sa.Engine) -> None:
+    with watch(None) as w:
+        assert w.engine.url.database == engine.url.database
+        assert w.settings.home == settings.home
+        with w.engine.connect() as connection:
+            assert connection.execute(sa.text("SELECT count(*) FROM watchkeeper.usage_events")).scalar_one() == 0
+
+
+def test_skipped_counts_as_done_and_says_why() -> None:
+    state = skipped("nothing was due")
+    assert (state.name, state.message, state.is_completed()) == ("Skipped", "nothing was due", True)
