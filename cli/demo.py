@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cli.output import as_json, print_json
+from cli.output import as_json, checked_time, print_json
 
 
 @click.command("demo")
@@ -34,7 +34,7 @@ def command(as_of: datetime | None, seed: int, days: int, rate: float, out: Path
     from cli.demo_report import print_report, report_json
     from cli.demo_story import Story, play
 
-    today = (as_of or datetime.now(UTC)).replace(tzinfo=UTC, hour=0, minute=0, second=0, microsecond=0)
+    today = (checked_time("--as-of", as_of) or datetime.now(UTC)).replace(hour=0, minute=0, second=0, microsecond=0)
     result = play(Story(today=today, seed=seed, history_days=days, rate=rate), out, quiet=as_json)
     if as_json:
         print_json(report_json(result))

@@ -5,6 +5,8 @@ Nothing of the watch is special here: the simulated system writes logs, the flow
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import time
@@ -19,10 +21,11 @@ import sqlalchemy as sa
 import yaml
 
 from cli.output import progress_bar
+from ops.errors import Unavailable
 from ops.window import Window
 from tasks.load_settings import load_settings
 from tasks.resources import create_database, database_url, drop_database, open_database, running_server
-from tasks.settings import Settings
+from tasks.settings import PREFIX, Settings
 from tasks.simulate_traffic import simulate, splits_of
 from tasks.simulator import Scenario, Traffic
 from tasks.simulator.vendor_api import EmbeddingServer
@@ -92,7 +95,7 @@ def play(story: Story, out: Path | None, *, quiet: bool) -> Played:
     from flows.run import prefect_api
 
     started = time.monotonic()
-    folder = out or load_settings().home / "demo"
+    folder = (out / "watchkeeper-demo" if out else load_settings().home / "demo").absolute()
     with ExitStack() as stack:
         vendor = stack.enter_context(EmbeddingServer())
         settings = stack.enter_context(_prepared(folder, vendor.base_url))
@@ -200,22 +203,44 @@ def _ticks(today: datetime) -> Iterator[datetime]:
 def _prepared(folder: Path, embeddings_url: str) -> Iterator[Settings]:
     """Make the demo's folder, settings and database anew; what the environment said before holds again afterwards."""
     ours = load_settings()
-    shutil.rmtree(folder / "logs", ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "watchkeeper.yaml"
-    file.write_text(yaml.safe_dump(_settings(folder, embeddings_url), sort_keys=False), encoding="utf-8")
     before = dict(os.environ)
-    os.environ["WATCHKEEPER_CONFIG"] = str(file)
+    for name in [name for name in before if name.startswith(PREFIX) or name == "DATABASE_URL"]:
+        del os.environ[name]  # no alert of a simulated day goes to the user's own channels
+    os.environ |= {"WATCHKEEPER_HOME": str(ours.home), "WATCHKEEPER_CONFIG": str(folder / "watchkeeper.yaml")}
     if ours.database_url is None:
         os.environ["WATCHKEEPER_DATABASE"] = DATABASE
     else:
         os.environ["WATCHKEEPER_DATABASE_URL"] = database_url(ours, DATABASE)
     try:
-        _fresh_database(ours)
-        yield load_settings()
+        with _alone(ours.home), _fresh_folder(folder, embeddings_url):
+            _fresh_database(ours)
+            yield load_settings()
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+@contextmanager
+def _fresh_folder(folder: Path, embeddings_url: str) -> Iterator[None]:
+    """Write the demo's settings, and stay in its folder, away from the user's `.env`."""
+    shutil.rmtree(folder / "logs", ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "watchkeeper.yaml"
+    file.write_text(yaml.safe_dump(_settings(folder, embeddings_url), sort_keys=False), encoding="utf-8")
+    with contextlib.chdir(folder):
+        yield
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold the demo's lock, which the kernel drops with the process."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Unavailable("demo", "another one is playing; it takes about a minute") from None
+        yield
 
 
 def _fresh_database(ours: Settings) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.output import as_json, print_json, progress_bar
+from ops.plain_text import printable
 
 if TYPE_CHECKING:
     from tasks.load_file import Loaded
@@ -102,8 +103,9 @@ def _report(total: Loaded) -> None:
         f"{total.rejected:,} rejected in {total.seconds:.1f} s"
     )
     if total.unknown_models:
-        click.secho(f"no price is known for {', '.join(total.unknown_models)}: their cost is unknown", fg="yellow")
+        models = printable(", ".join(total.unknown_models).replace("\n", " "))
+        click.secho(f"no price is known for {models}: their cost is unknown", fg="yellow")
     if total.first_reject:
         hint = "SELECT line, reason FROM usage_rejects LIMIT 20"
-        click.secho(f"rejected, the first in {total.first_reject}", fg="yellow")
+        click.secho(f"rejected, the first in {printable(total.first_reject)}", fg="yellow")
         click.secho(f'all are kept: watchkeeper db psql -c "{hint}"', fg="yellow")

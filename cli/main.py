@@ -80,8 +80,10 @@ def _outage(error: BaseException) -> str | None:
 
 
 def _complain(text: str) -> None:
+    from ops.plain_text import printable
+
     for line in text.splitlines():
-        click.secho(f"watchkeeper: {line}", err=True, fg="red")
+        click.secho(f"watchkeeper: {printable(line)}", err=True, fg="red")
 
 
 if __name__ == "__main__":

@@ -6,12 +6,14 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from ops.plain_text import printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -19,6 +21,23 @@ if TYPE_CHECKING:
 Show = Callable[[float, str], None]
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def checked_time(option: str, when: datetime | None) -> datetime | None:
+    """Return a time of an option as UTC when there can be usage at it.
+
+    Raises:
+        InvalidValue: before 2015, or more than ten years from now.
+    """
+    from ops.errors import InvalidValue
+    from ops.usage import EARLIEST
+
+    if when is None:
+        return None
+    when, latest = when.replace(tzinfo=UTC), datetime.now(UTC) + timedelta(days=3650)
+    if not EARLIEST <= when <= latest:
+        raise InvalidValue(option, f"{when:%Y-%m-%d}", f"between {EARLIEST:%Y-%m-%d} and {latest:%Y-%m-%d}")
+    return when
 
 
 def print_json(document: Any) -> None:
@@ -36,8 +55,12 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     for column in columns:
         table.add_column(column.rstrip("#"), justify="right" if column.endswith("#") else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else Text(_words(cell)) for cell in row))
     Console().print(table)
+
+
+def _words(cell: object) -> str:
+    return "" if cell is None else printable(str(cell))
 
 
 def coloured(text: str, colour: str) -> Text:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import click
 
-from cli.output import as_json, print_json
+from cli.output import as_json, checked_time, print_json
 
 FLOWS = (
     "advance-rollouts", "check-quality", "dispatch-alerts", "evaluate-alerts", "ingest-usage", "keep-watch",
@@ -32,6 +32,7 @@ def command(flow: str, as_of: datetime | None, as_json: bool) -> None:
     from tasks.load_settings import load_settings
     from tasks.prefect_server import answers, api_url
 
+    as_of = checked_time("--as-of", as_of)
     settings = load_settings()
     if not as_json and not answers(os.environ.get("PREFECT_API_URL") or api_url(settings.prefect_port)):
         click.echo("no Prefect server answers: starting one for this run", err=True)

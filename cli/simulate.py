@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.output import as_json, print_json, progress_bar
+from cli.output import as_json, checked_time, print_json, progress_bar
 
 if TYPE_CHECKING:
     from ops.window import Window
@@ -66,7 +66,7 @@ def _window(start: datetime | None, days: float) -> Window:
 
     try:
         length = timedelta(days=days)
-        begin = start.replace(tzinfo=UTC) if start else datetime.now(UTC).replace(microsecond=0) - length
+        begin = checked_time("--start", start) or datetime.now(UTC).replace(microsecond=0) - length
         return Window(begin, begin + length)
     except (ValueError, OverflowError):  # click's range lets NaN through
         raise InvalidValue("--days", days, "a time that the calendar holds") from None

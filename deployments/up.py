@@ -40,7 +40,7 @@ def _start(settings: Settings, stack: ExitStack, say: Say) -> None:
     settings.home.mkdir(parents=True, exist_ok=True)
     stack.enter_context(running_server(settings))
     with open_database(settings) as engine:  # the schema is up to date before the first flow runs
-        say(f"Postgres   {engine.url.render_as_string()}")
+        say(f"Postgres   {engine.url.difference_update_query(['password']).render_as_string()}")
     url = stack.enter_context(prefect_server.server(settings, settings.prefect_port))
     served = _serve(settings, url)
     stack.callback(tethered.stop, served)

@@ -30,8 +30,9 @@ def ingest_usage(as_of: datetime | None = None) -> Any:
             outcome = loaded.as_json() if isinstance(loaded, Loaded) else {"error": str(loaded)}
             rows.append({"source": source.name, "state": state.name, **outcome})
     create_table_artifact(key="ingest-usage", table=rows, description="What every source brought")
-    broken = [row["source"] for row in rows if "error" in row]
+    inserted, rejected = (sum(row.get(name, 0) for row in rows) for name in ("inserted", "rejected"))
+    message = f"{inserted:,} new events, {rejected:,} lines rejected"
+    broken = [f"{row['source']}: {row['error']}" for row in rows if "error" in row]
     if broken:
-        return Failed(message=f"failed: {', '.join(broken)}; the others were loaded")
-    inserted, rejected = (sum(row[name] for row in rows) for name in ("inserted", "rejected"))
-    return Completed(message=f"{inserted:,} new events, {rejected:,} lines rejected")
+        return Failed(message=f"{message}; failed: {'; '.join(broken)}")
+    return Completed(message=message)

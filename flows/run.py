@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ops.errors import Unavailable
 from tasks import prefect_server
 from tasks.resources import running_server
 from tasks.settings import Settings
@@ -32,6 +33,8 @@ def prefect_api(settings: Settings, private: str | None = None) -> Iterator[str]
     if private is None and prefect_server.answers(given):
         yield _use(given)
         return
+    if private is None and "PREFECT_API_URL" in os.environ:
+        raise Unavailable("Prefect server", f"PREFECT_API_URL names {given}, which does not answer as one")
     settings.home.mkdir(parents=True, exist_ok=True)
     database = private or prefect_server.DATABASE
     with running_server(settings), prefect_server.server(settings, prefect_server.free_port(), database) as url:

@@ -16,7 +16,7 @@ from enum import StrEnum
 from itertools import accumulate
 
 from ops.money import usd
-from ops.plain_table import plain_table
+from ops.plain_text import plain_table
 from ops.scaling.cache_policy import cache_key, is_cacheable, should_refresh_early, ttl_with_jitter
 from ops.scaling.warming import Candidate, WarmPlan, plan_warming, recency_weight
 

@@ -20,7 +20,7 @@ from ops.cost.projection import DaySpend, project_month
 from ops.money import usd
 from ops.monitoring.baselines import Point
 from ops.monitoring.rules.spend import SpendSample, evaluate
-from ops.plain_table import plain_table
+from ops.plain_text import plain_table
 from ops.usage import Status, UsageEvent
 from ops.window import Window, floor_hour
 

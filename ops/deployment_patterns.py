@@ -15,7 +15,7 @@ from ops.deployment.bucketing import BUCKETS, Split, assign, bucket
 from ops.deployment.canary import Action, Decision, Rollout, RolloutState, apply, decide
 from ops.deployment.gates import StageCounts, Verdict, success_rate_gate
 from ops.deployment.plan import CAREFUL
-from ops.plain_table import plain_table
+from ops.plain_text import plain_table
 from ops.proportions import Share
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

@@ -92,9 +92,7 @@ def start_rollout(
         known = rollouts.splits(connection, settings.tenant).get(service)
         serving = control or (known.control_release if known else None)
         if serving is None:
-            raise InvalidValue(
-                "control", None, f"given: nothing is known to serve {service} yet"
-            )
+            raise InvalidValue("control", None, f"given: nothing is known to serve {service} yet")
         rollout = Rollout(
             rollout_id=f"{service}:{canary}:{now:%Y%m%dT%H%M%S}",
             service=service,

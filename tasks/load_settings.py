@@ -6,6 +6,7 @@ Before it: the environment, `.env`, a YAML file. After it: one `Settings`, which
 from __future__ import annotations
 
 import os
+import reprlib
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ class SettingsError(WatchkeeperError):
 def _check_syntax(file: Path) -> None:
     try:
         tree = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}" if mark else ""
         problem = " ".join(str(getattr(error, "problem", None) or error).split())
@@ -104,7 +105,8 @@ def _variable(path: list[Any]) -> str:
 
 
 def _shown(problem: Any, field: str) -> str:
-    value = repr(problem["input"])
+    given = problem["input"]
+    value = repr(given) if isinstance(given, str) else reprlib.repr(given)  # YAML's aliases make trees without end
     secret = any(word in field.lower() for word in ("token", "key", "database_url"))
     misplaced = problem["type"] == "model_type" or "@" in value  # a token in place of its group; a URL with a password
     return "(hidden)" if secret or misplaced else value[:80]

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import psutil
 import sqlalchemy as sa
 
 from ops.errors import Unavailable
@@ -25,6 +26,7 @@ from tasks.settings import Settings
 DATABASE = "prefect"
 START_TIMEOUT_S = 120
 HOST = "127.0.0.1"
+_ASYNCPG = {"host": "host", "port": "port", "user": "user", "sslmode": "ssl"}  # libpq's word: asyncpg's
 
 
 def api_url(port: int) -> str:
@@ -33,9 +35,9 @@ def api_url(port: int) -> str:
 
 
 def answers(url: str) -> bool:
-    """Whether a Prefect server is there."""
-    with suppress(httpx.HTTPError):
-        return httpx.get(f"{url}/health", timeout=2).status_code == httpx.codes.OK
+    """Whether a Prefect server is there; another server's page is not its answer, which is `true`."""
+    with suppress(httpx.HTTPError, httpx.InvalidURL, UnicodeError, ValueError):
+        return httpx.get(f"{url}/health", timeout=2).json() is True
     return False
 
 
@@ -47,6 +49,7 @@ def environment(settings: Settings, *, log_level: str = "CRITICAL") -> dict[str,
         "DO_NOT_TRACK": "1",
         "PREFECT_LOGGING_LEVEL": log_level,
         "PREFECT_CLI_PROMPT": "false",
+        "PYTHONSAFEPATH": "1",  # `python -m` must not find packages of the folder that a command comes from
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
     }
     return {name: value for name, value in ours.items() if name not in os.environ}
@@ -63,8 +66,11 @@ def server_database(settings: Settings, database: str = DATABASE) -> str:
         return given
     create_database(database_url(settings, "postgres" if settings.database_url is None else None), database)
     url = sa.make_url(database_url(settings, database))
-    query = {"ssl" if name == "sslmode" else name: value for name, value in url.query.items()}  # asyncpg's word
-    return url.set(drivername="postgresql+asyncpg", query=query).render_as_string(hide_password=False)
+    query = {_ASYNCPG[name]: value for name, value in url.query.items() if name in _ASYNCPG}
+    password = url.password or url.query.get("password")
+    return url.set(
+        drivername="postgresql+asyncpg", query=query, password=password if isinstance(password, str) else None
+    ).render_as_string(hide_password=False)
 
 
 @contextmanager
@@ -107,9 +113,17 @@ def _is_free(port: int) -> bool:
     return True
 
 
+def _listens(process: subprocess.Popen[bytes], port: int | None) -> bool:
+    """Whether the server that answers is the one below `process`, not another that took the port first."""
+    with suppress(psutil.Error):
+        family = psutil.Process(process.pid).children(recursive=True)
+        return any(end.laddr.port == port for child in family for end in child.net_connections("tcp") if end.laddr)
+    return False
+
+
 def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
-    while not answers(url):
+    while not (answers(url) and _listens(process, httpx.URL(url).port)):
         if process.poll() is not None or time.monotonic() > deadline:
             lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
             raise Unavailable("Prefect server", f"did not start; its log ends: {' | '.join(lines[-3:])}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,14 +39,22 @@ class Head:
 def read_head(path: Path, *, header: bool, growing: bool = False) -> Head | None:
     """Return the identity of `path`; None while it has no complete first record. A header alone identifies nothing."""
     with _open(path) as stream, _readable(path):
-        first = _first_record(stream)
-        identity = first + (_first_record(stream) if header else b"")
+        first = _next_line(stream)
+        identity = first + _next_line(stream) if header else _first_object(stream, first)
     if not identity.endswith(b"\n") and not _is_complete(path, growing=growing):
         return None
     return Head(first.rstrip(b"\r\n"), hashlib.sha256(identity.rstrip(b"\r\n")).hexdigest()) if first else None
 
 
-def _first_record(stream: IO[bytes]) -> bytes:
+def _first_object(stream: IO[bytes], first: bytes) -> bytes:
+    """Return the first line that can be a JSON object: a banner above it stands in every file; else `first`."""
+    line = first
+    while line and not line.lstrip().startswith(b"{"):
+        line = _next_line(stream)
+    return line or first
+
+
+def _next_line(stream: IO[bytes]) -> bytes:
     """Return the next line that is not blank, for blank ones stand in every file; empty at the end."""
     while (line := stream.readline(MAX_LINE_BYTES)) and not line.strip():
         pass
@@ -93,11 +102,11 @@ def _is_complete(path: Path, *, growing: bool) -> bool:
 
 def _open(path: Path) -> IO[bytes]:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InvalidValue("file", str(path), "a file that can be read twice (no folder, pipe or device)")
         return cast("IO[bytes]", gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
     except FileNotFoundError:
         raise NotFound("file", str(path)) from None
-    except IsADirectoryError:
-        raise InvalidValue("file", str(path), "a file, not a folder") from None
     except OSError as error:
         raise Unavailable(f"file {path}", error.strerror or error) from None
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 import platformdirs
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 PREFIX = "WATCHKEEPER_"
@@ -37,6 +38,7 @@ def _home(folder: Path) -> Path:
 Zone = Annotated[str, AfterValidator(_zone)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w.:/-]+$")]
 Tenant = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w.-]+$")]
+Address = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
 Dollars = Annotated[Decimal, Field(ge=0, lt=1_000_000_000)]
 
 
@@ -71,15 +73,28 @@ class Channel(_Group):
     target: str | None = None  # Slack's channel id
     tiers: frozenset[Literal["critical", "warning", "info"]] = frozenset({"critical", "warning", "info"})
 
+    @model_validator(mode="after")
+    def _has_target(self) -> Self:
+        if self.kind == "slack" and not self.target:
+            raise ValueError("a slack channel needs its `target`, a channel id such as C0123456789")
+        return self
+
 
 class RolloutPlan(_Group):
     """The steps of a canary rollout and what each must show."""
 
     steps: tuple[int, ...] = (10, 25, 50, 100)
     min_requests: int = Field(default=100, ge=1)
-    min_stage_minutes: int = Field(default=30, ge=0)
+    min_stage_minutes: int = Field(default=30, ge=0, le=525_600)
     max_drop: float = Field(default=0.05, gt=0, lt=1)
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
+
+    @model_validator(mode="after")
+    def _has_rising_steps(self) -> Self:
+        rising = all(low < high for low, high in pairwise(self.steps))
+        if len(self.steps) < 2 or not rising or self.steps[0] < 1 or self.steps[-1] != 100:
+            raise ValueError("the steps must be two or more percents that rise from at least 1 to 100")
+        return self
 
 
 class Budget(_Group):
@@ -102,21 +117,21 @@ class Warming(_Group):
     """What the embedding cache may spend ahead of demand."""
 
     store_texts: bool = False  # warming needs the texts of prompts; nothing is kept without this
-    embeddings_url: str | None = None  # OpenAI-compatible, up to and including /v1
+    embeddings_url: Address | None = None  # OpenAI-compatible, up to and including /v1
     api_key: SecretStr = SecretStr("")
     model: str = "text-embedding-3-small"
     dimensions: int = Field(default=1536, ge=1, le=16_000)
     daily_budget_usd: Dollars = Decimal(1)
     max_entries: int = Field(default=1000, ge=1, le=2048)
-    half_life_minutes: float = Field(default=60, gt=0)
-    ttl_hours: float = Field(default=24, gt=0)
+    half_life_minutes: float = Field(default=60, gt=0, le=525_600)
+    ttl_hours: float = Field(default=24, gt=0, le=8760)
 
 
 class Slack(_Group):
     """How to reach Slack."""
 
     bot_token: SecretStr = SecretStr("")
-    base_url: str = "https://slack.com/api/"
+    base_url: Address = "https://slack.com/api/"
 
 
 def _default_home() -> Path:

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from ops.monitoring.routing import Channel
 from ops.monitoring.slack_message import SlackMessage, as_text
+from ops.plain_text import printable
 from tasks.channels.interface import Outlets, Sent
 
 
@@ -26,7 +27,7 @@ class ConsoleChannel:
     def send(self, payload: Mapping[str, Any], key: str, revision: int, previous: Sent | None) -> Sent:
         """Print the message."""
         message = SlackMessage(payload["text"], payload.get("blocks", []), payload.get("attachments", []))
-        self._stream.write(f"{_printable(as_text(message))}\n")
+        self._stream.write(f"{printable(as_text(message))}\n")
         self._stream.flush()
         return Sent(self._name, previous.ts if previous else key, revision)
 
@@ -38,8 +39,3 @@ class ConsoleChannel:
 def open_channel(channel: Channel, outlets: Outlets) -> ConsoleChannel:
     """Open the console."""
     return ConsoleChannel(channel.name, outlets.stream)
-
-
-def _printable(text: str) -> str:
-    # An escape sequence in a sample must not steer the reader's terminal.
-    return "".join(char for char in text if char.isprintable() or char == "\n")

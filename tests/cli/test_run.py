@@ -68,7 +68,7 @@ def test_run_of_a_flow_that_fails_ends_in_one_line_and_exit_1(
     done = start(prefect_api, database_url, clean_environment, tmp_path, "ingest-usage")
     assert done.returncode == 1
     [line] = done.stdout.splitlines()
-    assert line.startswith("ingest-usage: Failed. failed: gateway")
+    assert line.startswith("ingest-usage: Failed. 0 new events, 0 lines rejected; failed: gateway: source gateway: ")
     assert "Traceback" not in done.stderr
 
 

@@ -125,7 +125,7 @@ def test_ingest_flow_goes_on_when_a_source_fails_and_says_which(
     )
     state = run("ingest-usage")
     assert state.is_failed()
-    assert state.message == "failed: gone; the others were loaded"
+    assert " new events, 0 lines rejected; failed: gone: source gone: file " in state.message
     with engine.connect() as connection:
         assert connection.execute(sa.text("SELECT count(*) FROM watchkeeper.usage_events")).scalar_one() > 1000
 

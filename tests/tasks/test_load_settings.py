@@ -326,3 +326,19 @@ def test_settings_home_of_root_is_where_postgres_can_reach_it_and_of_others_thei
     home = Settings().home
     assert (home == Path("/var/lib/watchkeeper")) == (os.geteuid() == 0)
     assert home.is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("yaml", "words"),
+    [
+        pytest.param("plans: {a: {steps: [50, 10, 100]}}", "percents that rise", id="steps that fall"),
+        pytest.param("plans: {a: {steps: [100]}}", "two or more percents", id="one step"),
+        pytest.param("channels: [{name: a, kind: slack}]", "needs its `target`", id="Slack without a channel"),
+        pytest.param("warming: {ttl_hours: 1.0e300}", "less than or equal to 8760", id="a time to live of aeons"),
+        pytest.param("slack: {base_url: nowhere}", "should match pattern", id="an address that is none"),
+        pytest.param("month_timezone: 2026-13-45", "not readable as YAML", id="a date that is none"),
+    ],
+)
+def test_settings_that_would_fail_later_are_refused_at_once(yaml: str, words: str) -> None:
+    (found,) = problems(f"{yaml}\n")
+    assert words in found

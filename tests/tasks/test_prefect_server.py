@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -99,3 +100,24 @@ def test_server_database_beside_a_configured_one_speaks_the_words_of_its_driver(
 def test_free_port_can_be_bound() -> None:
     with socket.create_server(("127.0.0.1", prefect_server.free_port())):
         pass
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://a:b:c/", "not a url", "http://x\x01/"])
+def test_address_that_is_none_does_not_answer(url: str) -> None:
+    assert not prefect_server.answers(url)
+
+
+def test_another_http_server_is_not_taken_for_prefect() -> None:
+    handler = type("Page", (BaseHTTPRequestHandler,), {"do_GET": _say_hello, "log_message": lambda *_: None})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        try:
+            assert not prefect_server.answers(prefect_server.api_url(other.server_port))
+        finally:
+            other.shutdown()
+
+
+def _say_hello(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    handler.wfile.write(b"hello")

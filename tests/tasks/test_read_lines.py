@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import tempfile
 from pathlib import Path
 from random import Random
@@ -155,10 +156,35 @@ def test_missing_file_is_not_found(tmp_path: Path) -> None:
 
 
 def test_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(InvalidValue, match="is not a file, not a folder"):
+    with pytest.raises(InvalidValue, match="is not a file that can be read twice"):
         read_head(tmp_path, header=False)
 
 
 def test_file_that_the_system_cannot_open_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"File name too long"):
         read_head(tmp_path / (300 * "x"), header=False)
+
+
+def test_pipe_is_refused_for_it_can_be_read_only_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    with pytest.raises(InvalidValue, match="a file that can be read twice"):
+        read_head(tmp_path / "pipe.jsonl", header=False)
+
+
+def test_files_below_the_same_banner_are_not_the_same_file(tmp_path: Path) -> None:
+    heads = []
+    for number in (1, 2):
+        path = tmp_path / f"{number}.jsonl"
+        path.write_bytes(b'gateway started\n{"id": %d}\n' % number)
+        heads.append(read_head(path, header=False))
+    assert heads[0]
+    assert heads[1]
+    assert heads[0].fingerprint != heads[1].fingerprint
+
+
+def test_file_without_any_object_is_known_by_its_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "noise.jsonl"
+    path.write_bytes(b"gateway started\nnoise\n")
+    head = read_head(path, header=False)
+    assert head
+    assert head.first_line == b"gateway started"

@@ -1,8 +1,13 @@
-"""Aligned columns in plain text, for the runnable examples."""
+"""Plain text for a terminal: what is safe to print, and aligned columns for the runnable examples."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+
+def printable(text: str) -> str:
+    """Drop what is not printable: an escape sequence in somebody's text must not steer the reader's terminal."""
+    return "".join(char for char in text if char.isprintable() or char == "\n")
 
 
 def plain_table(rows: Sequence[tuple[str, ...]], *, numbers: bool = True) -> str:
