@@ -22,7 +22,7 @@ up: install      ## Postgres, Prefect server and the scheduled flows, until Ctrl
 
 test: install    ## run every test, with coverage
 	.venv/bin/python -m coverage erase
-	.venv/bin/python -m coverage run -m pytest
+	.venv/bin/python -m coverage run -m pytest -n 2 --dist loadfile
 	.venv/bin/python -m coverage combine --quiet
 	.venv/bin/python -m coverage report --fail-under=90
 	.venv/bin/python -m coverage report --include='ops/*' --fail-under=100

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-_SHOWN = 80
+_SHOWN = 200
 
 
 class WatchkeeperError(Exception):

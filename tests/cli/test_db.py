@@ -96,7 +96,7 @@ def test_psql_keeps_the_password_off_the_command_line(
 ) -> None:
     url = sa.make_url(database_url)
     monkeypatch.setenv("DATABASE_URL", url.set(password=url.password or HIDDEN).render_as_string(hide_password=False))
-    assert psql("-c", "\\! echo $PGPASSWORD; ps -o args= -p $PPID") == 0
+    assert psql("-c", "\\! echo $PGPASSWORD; ps -ww -o args= -p $PPID") == 0
     password, line = capfd.readouterr().out.splitlines()
     assert password == (url.password or HIDDEN)
     assert url.database

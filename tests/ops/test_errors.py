@@ -54,9 +54,9 @@ def test_invalid_value_keeps_its_parts() -> None:
 @pytest.mark.parametrize(
     ("size", "shown"),
     [
-        pytest.param(78, "'" + 78 * "x" + "'", id="80 characters with their quotes are shown whole"),
-        pytest.param(79, "'" + 78 * "x" + "…", id="81 are cut to 80"),
-        pytest.param(10_000_000, "'" + 78 * "x" + "…", id="10 MB are cut to 80"),
+        pytest.param(198, "'" + 198 * "x" + "'", id="200 characters with their quotes are shown whole"),
+        pytest.param(199, "'" + 198 * "x" + "…", id="201 are cut to 200"),
+        pytest.param(10_000_000, "'" + 198 * "x" + "…", id="10 MB are cut to 200"),
     ],
 )
 def test_value_is_cut_to_a_line(size: int, shown: str) -> None:
