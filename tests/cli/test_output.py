@@ -73,7 +73,16 @@ def test_progress_bar_on_a_terminal(quiet: bool, shown: bool, monkeypatch: pytes
         with progress_bar("reading", total=2, quiet=quiet) as show:
             show(2, "two of two")
         terminal.write("end")
-    said = os.read(ours, 65536).decode()
+        terminal.flush()
+        said = _read_until(b"end", ours)
     os.close(ours)
     assert ("two of two" in said) == shown
     assert said.endswith("end")
+
+
+def _read_until(mark: bytes, terminal: int) -> str:
+    """Read a terminal, which hands out what was written piece by piece, up to `mark`."""
+    said = b""
+    while not said.endswith(mark):
+        said += os.read(terminal, 65536)
+    return said.decode()
