@@ -28,12 +28,13 @@ def check(as_json: bool) -> None:
     """
     from tasks.load_settings import load_settings
     from tasks.settings import config_file
-    from tasks.sources import KINDS, parser_for
+    from tasks.sources import kind_of
+    from tasks.sources.mapped import check_mapping
 
     settings = load_settings()
     for source in settings.sources:
-        if source.kind not in KINDS or source.kind == "jsonl":
-            parser_for(source, b"")
+        kind_of(source)
+        check_mapping(source, None)
     file = config_file()
     if as_json:
         print_json({"ok": True, "file": str(file) if file else None, "sources": len(settings.sources)})

@@ -11,8 +11,8 @@ from cli.output import as_json, print_json, progress_bar
 from ops.plain_text import printable
 
 if TYPE_CHECKING:
-    from tasks.load_file import Loaded
     from tasks.settings import Source
+    from tasks.write_usage import Loaded
 
 
 @click.command("ingest")
@@ -78,9 +78,11 @@ def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
 def _load(sources: list[Source], *, resume: bool, quiet: bool) -> Loaded:
     from datetime import UTC, datetime
 
-    from tasks.load_file import Loaded, Target, load_file
+    from tasks.load_file import load_file
     from tasks.load_settings import load_settings
+    from tasks.log_file import LogFile
     from tasks.resources import open_database
+    from tasks.write_usage import Loaded, Target
 
     settings = load_settings()
     total = Loaded()
@@ -92,8 +94,8 @@ def _load(sources: list[Source], *, resume: bool, quiet: bool) -> Loaded:
             def advance(done: Loaded, before: Loaded = before, source: Source = source) -> None:
                 show(before.read + done.read, f"{source.path}: {done.read:,} rows")
 
-            path = Path(source.path)
-            total = total.plus(load_file(target, source, path, datetime.now(UTC), resume=resume, progress=advance))
+            file = LogFile(source.path)
+            total = total.plus(load_file(target, source, file, datetime.now(UTC), resume=resume, progress=advance))
     return total
 
 

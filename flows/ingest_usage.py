@@ -14,7 +14,7 @@ from prefect.states import Completed, Failed
 
 from flows.watch import skipped, watch
 from tasks.ingest_usage import ingest_source
-from tasks.load_file import Loaded
+from tasks.write_usage import Loaded
 
 
 @flow(name="ingest-usage", validate_parameters=False)

@@ -4,6 +4,7 @@ WatchkeeperError
 ├── InvalidValue          a value breaks its limit (bad row, bad setting, bad argument)
 │   └── UnknownName       a name that no registry knows; lists the known ones
 ├── NotFound              a file, a rollout, a row that should be there is not
+├── Refused               a vendor answers no: credentials, a request that it does not take
 └── Unavailable           a database, a vendor or Slack cannot be reached (retryable)
 
 Expected outcomes (no data, inconclusive, over budget) are values, never exceptions.
@@ -44,6 +45,13 @@ class NotFound(WatchkeeperError):
 
     def __init__(self, what: str, name: object, hint: str = "") -> None:
         super().__init__(f"{what} {_short(name)} not found{': ' + hint if hint else ''}")
+
+
+class Refused(WatchkeeperError):
+    """A service is there and says no; asking again as before would not help."""
+
+    def __init__(self, service: str, reason: object) -> None:
+        super().__init__(f"{service} refused: {str(reason).strip()[:300]}")
 
 
 class Unavailable(WatchkeeperError):

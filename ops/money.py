@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 PER_MILLION = Decimal(1_000_000)
+_STORED = Decimal("1e-12")
+
+
+def stored(amount: Decimal) -> Decimal:
+    """Round an amount to the 12 decimals that the tables hold, so that sums agree with sums of rows."""
+    return amount.quantize(_STORED, ROUND_HALF_UP)
 
 
 def usd(amount: Decimal | float | None) -> str:

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from ops.errors import InvalidValue
 
 MAX_TOKENS = 2**32  # at the book's dearest price still a cost that the table can hold
 MAX_TEXT = 512
+DAY_MS = 86_400_000.0
+MAX_SKEW = timedelta(days=1)
 MAX_NAME_BYTES = 256  # seven names and the tenant are one key of the hourly roll-up; Postgres allows it 2,704 bytes
 MAX_DECIMALS = 400  # more than any float has; Postgres refuses 16,384
 EARLIEST = datetime(2015, 1, 1, tzinfo=UTC)
@@ -41,38 +46,44 @@ class ErrorType(StrEnum):
     OTHER = "other"
 
 
-class UsageEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One request to a model.
+Required = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+Count = Annotated[int, Meta(ge=0, le=MAX_TOKENS)]
+Millis = Annotated[float, Meta(ge=0, le=DAY_MS)]
+
+
+class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One request to a model. Limits in the types are checked by msgspec when it decodes, by `validate` in any case.
 
     Token counts follow the vendors' totals: `cached_tokens` and `cache_write_tokens` are parts of `input_tokens`,
     `cache_write_1h_tokens` of `cache_write_tokens`, `reasoning_tokens` of `output_tokens`.
     """
 
-    event_id: str  # the source's own id: the same event read twice has the same id
+    event_id: Required  # the source's own id: the same event read twice has the same id
     occurred_at: datetime  # when the request began, UTC, microseconds
-    vendor: str  # lower case, as the price book names it: openai, anthropic, google
-    model: str  # without vendor prefix
-    operation: str  # chat, embedding, completion, rerank, image, audio, other
+    vendor: Required  # lower case, as the price book names it: openai, anthropic, google
+    model: Required  # without vendor prefix
+    operation: Required  # chat, embedding, completion, rerank, image, audio, other
     status: Status
     error_type: ErrorType | None = None
-    user_id: str | None = None
-    team_id: str | None = None
-    feature: str | None = None
-    service: str | None = None
-    release: str | None = None
-    prompt_version: str | None = None
-    tier: str | None = None  # the vendor's service tier: None is standard, `batch` is half price
-    input_tokens: int | None = None
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    cache_write_1h_tokens: int | None = None
-    output_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    latency_ms: float | None = None  # whole request
-    ttft_ms: float | None = None  # time to first token; None when not streamed
+    user_id: Text | None = None
+    team_id: Text | None = None
+    feature: Text | None = None
+    service: Text | None = None
+    release: Text | None = None
+    prompt_version: Text | None = None
+    tier: Text | None = None  # the vendor's service tier: None is standard, `batch` is half price
+    input_tokens: Count | None = None
+    cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+    cache_write_1h_tokens: Count | None = None
+    output_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
+    latency_ms: Millis | None = None  # whole request
+    ttft_ms: Millis | None = None  # time to first token; None when not streamed
     cache_hit: bool | None = None  # answered by the gateway's own cache; None when it has none
     reported_cost_usd: Decimal | None = None  # what the source says it cost
-    prompt_hash: str | None = None  # sha256 of the input text, for cache planning
+    prompt_hash: Text | None = None  # sha256 of the input text, for cache planning
     prompt_text: str | None = None  # kept only when `warming.store_texts` is on
 
 
@@ -102,31 +113,54 @@ def validate(event: UsageEvent, now: datetime) -> UsageEvent:
         InvalidValue: naming the first field that breaks its limit.
     """
     _check_texts(event)
-    check_time(event.occurred_at, now)
-    _check_tokens(event)
-    _check_amounts(event)
-    return event
+    for field in _TOKEN_FIELDS:
+        count = getattr(event, field)
+        if count is not None and not 0 <= count <= MAX_TOKENS:
+            raise InvalidValue(field, count, f"between 0 and {MAX_TOKENS}")
+    for field in ("latency_ms", "ttft_ms"):
+        value = getattr(event, field)
+        if value is not None and not (math.isfinite(value) and 0 <= value <= DAY_MS):
+            raise InvalidValue(field, value, "between 0 and a day in milliseconds")
+    return validate_decoded(event, now)
 
 
 def _check_texts(event: UsageEvent) -> None:
     for field in _TEXT_FIELDS:
-        value = getattr(event, field)
-        if not value:
-            raise InvalidValue(field, value, "a non-empty text")
-        check_text(field, value)
-    for field in _OPTIONAL_TEXT:
+        if not getattr(event, field):
+            raise InvalidValue(field, getattr(event, field), "a non-empty text")
+    for field in (*_TEXT_FIELDS, *_OPTIONAL_TEXT):
         value = getattr(event, field)
         if value is not None:
             check_text(field, value)
     if event.prompt_text is not None:
         _check_storable("prompt_text", event.prompt_text)
-    _check_names(event)
 
 
-def _check_names(event: UsageEvent) -> None:
-    for field in _NAMES:
-        value = getattr(event, field)
-        if value is not None and len(value) > MAX_NAME_BYTES // 4 and len(value.encode()) > MAX_NAME_BYTES:
+def validate_decoded(event: UsageEvent, now: datetime) -> UsageEvent:
+    """Check what no type can say: the time, how the counts relate, the amount, the bytes of names.
+
+    Enough for an event that msgspec decoded from a text without NUL; called once for every line of a log, so that the
+    common case is three comparisons.
+
+    Raises:
+        InvalidValue: as `validate`.
+    """
+    if not is_plausible(event.occurred_at, now):
+        check_time(event.occurred_at, now)
+    if event.cached_tokens or event.cache_write_tokens or event.reasoning_tokens or event.cache_write_1h_tokens:
+        _check_parts(event)
+    if event.reported_cost_usd is not None:
+        _check_cost(event.reported_cost_usd)
+    _check_names(
+        event.vendor, event.model, event.operation, event.service, event.release, event.feature, event.team_id
+    )  # fmt: skip
+    return event
+
+
+@lru_cache(maxsize=10_000)
+def _check_names(*names: str | None) -> None:
+    for field, value in zip(_NAMES, names, strict=True):
+        if value is not None and len(value.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES:
             raise InvalidValue(field, value, f"at most {MAX_NAME_BYTES} bytes of UTF-8")
 
 
@@ -146,19 +180,20 @@ def _unstorable(value: str) -> bool:
     return any(0xD800 <= ord(char) <= 0xDFFF for char in value)
 
 
+def is_plausible(when: datetime, now: datetime) -> bool:
+    """Whether a time has a zone and lies between EARLIEST and a day after `now`."""
+    return when.tzinfo is not None and EARLIEST <= when <= now + MAX_SKEW
+
+
 def check_time(when: datetime, now: datetime) -> None:
     """Raise InvalidValue for a time without a zone, before EARLIEST, or more than a day after `now`."""
     if when.tzinfo is None:
         raise InvalidValue("occurred_at", when.isoformat(), "a time with a zone (or set `timezone` on the source)")
-    if when < EARLIEST or (when - now).total_seconds() > 86_400:
+    if not is_plausible(when, now):
         raise InvalidValue("occurred_at", when.isoformat(), f"between {EARLIEST:%Y-%m-%d} and a day from now")
 
 
-def _check_tokens(event: UsageEvent) -> None:
-    for field in _TOKEN_FIELDS:
-        count = getattr(event, field)
-        if count is not None and not 0 <= count <= MAX_TOKENS:
-            raise InvalidValue(field, count, f"between 0 and {MAX_TOKENS}")
+def _check_parts(event: UsageEvent) -> None:
     for part, whole in _PARTS:
         inner, outer = getattr(event, part), getattr(event, whole)
         if inner and (outer is None or inner > outer):
@@ -167,15 +202,10 @@ def _check_tokens(event: UsageEvent) -> None:
         raise InvalidValue("cached_tokens + cache_write_tokens", event.cached_tokens, f"within {event.input_tokens}")
 
 
-def _check_amounts(event: UsageEvent) -> None:
-    for field in ("latency_ms", "ttft_ms"):
-        value = getattr(event, field)
-        if value is not None and not (math.isfinite(value) and 0 <= value <= 86_400_000):
-            raise InvalidValue(field, value, "between 0 and a day in milliseconds")
-    cost = event.reported_cost_usd
-    if cost is not None and not (cost.is_finite() and 0 <= cost < 1_000_000):
+def _check_cost(cost: Decimal) -> None:
+    if not (cost.is_finite() and 0 <= cost < 1_000_000):
         raise InvalidValue("reported_cost_usd", cost, "between 0 and 1,000,000")
-    if cost is not None and -int(cost.as_tuple().exponent) > MAX_DECIMALS:
+    if -int(cost.as_tuple().exponent) > MAX_DECIMALS:
         raise InvalidValue("reported_cost_usd", cost, f"of at most {MAX_DECIMALS} decimals")
 
 
@@ -202,12 +232,14 @@ _VENDORS = {
 _PREFIX = re.compile(r"^.*/")
 
 
+@lru_cache(maxsize=10_000)
 def normalise_vendor(vendor: str) -> str:
     """Write a vendor as the price book does: `vertex_ai` becomes `google`."""
     name = vendor.strip().lower()
     return _VENDORS.get(name, name)
 
 
+@lru_cache(maxsize=10_000)
 def normalise_model(model: str) -> str:
     """Strip a gateway's routing prefix: `openai/gpt-4o-mini` becomes `gpt-4o-mini`."""
     return _PREFIX.sub("", model.strip())
@@ -238,6 +270,7 @@ _OPERATIONS = {
 }
 
 
+@lru_cache(maxsize=10_000)
 def normalise_operation(call_type: str | None) -> str:
     """Name the operation of a gateway's call type; `other` when we have no name for it."""
     return _OPERATIONS.get((call_type or "").strip().lower(), "other")

@@ -8,69 +8,33 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import sqlalchemy as sa
 
-from ops import scores
 from ops.errors import InvalidValue
-from ops.scores import Score
-from ops.usage import UsageEvent, validate
-from tasks.price_usage import price_staged
-from tasks.read_lines import Block, Head, read_blocks, read_head
+from tasks import read_lines, read_parquet
+from tasks.log_file import LogFile
+from tasks.read_lines import MAX_LINE_BYTES, Block, Head, Position
 from tasks.settings import Source
-from tasks.sources import Parser, Record, has_header, parser_for
-from tasks.stores import ingest, usage
+from tasks.sources import file_kind_of
+from tasks.sources.interface import Batch, Decoder, FileKind, Reject
+from tasks.stores import ingest
+from tasks.write_usage import Loaded, Origin, Target, Writer, without_collector
 
-Progress = Callable[["Loaded"], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What a load did so far; `read` counts lines that are not blank."""
-
-    read: int = 0
-    inserted: int = 0
-    duplicates: int = 0
-    rejected: int = 0
-    seconds: float = 0.0
-    unknown_models: tuple[str, ...] = ()
-    first_reject: str | None = None  # its line and reason
-
-    def plus(self, other: Loaded) -> Loaded:
-        """Add two loads up."""
-        return Loaded(
-            self.read + other.read,
-            self.inserted + other.inserted,
-            self.duplicates + other.duplicates,
-            self.rejected + other.rejected,
-            self.seconds + other.seconds,
-            tuple(sorted({*self.unknown_models, *other.unknown_models})),
-            self.first_reject or other.first_reject,
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what `--json` prints."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where events go, and what is kept of them."""
-
-    engine: sa.Engine
-    tenant: str
-    keep_texts: bool = False
+Progress = Callable[[Loaded], None]
 
 
 def load_file(
-    target: Target, source: Source, path: Path, now: datetime, *, resume: bool = False, progress: Progress | None = None
-) -> Loaded:
-    """Load `path` as `source` says; with `resume`, only what was not committed before.
+    target: Target, source: Source, file: LogFile, now: datetime,
+    *, resume: bool = False, progress: Progress | None = None,
+) -> Loaded:  # fmt: skip
+    """Load a file as `source` says; with `resume`, only what was not committed before.
 
     Raises:
         NotFound: no such file.
@@ -78,103 +42,81 @@ def load_file(
         InvalidValue: the source's settings do not fit the file.
     """
     started = time.monotonic()
-    head = read_head(path, header=has_header(source), growing=resume)
+    kind = file_kind_of(source)
+    size = file.size()
+    head = _head(kind, file, growing=resume)
     total = Loaded()
     if head is None:
         return total
-    parse = parser_for(source, head.first_line)
-    size = path.stat().st_size
-    with target.engine.connect() as connection:
-        found = ingest.position(connection, target.tenant, source.name, head.fingerprint)
-    reached = found if resume else ingest.Position()
-    if reached.file_size == size:
+    decode = kind.decoder(source, head.first_line, now)
+    ledger = _find(target, source, file, head, size)
+    if resume and ledger.is_unchanged:
         return total
-    for block in read_blocks(path, skip_bytes=reached.byte_offset, first_line=reached.lines + 1, growing=resume):
-        records, rejects = _parse(block, parse, head, source, now)
-        done = _write(target, source, path, block, head, records, rejects, now)
+    origin = Origin(source.name, source.kind, ledger.path, head.first_line if kind.has_header else None)
+    writer = Writer(target)
+    for block in _blocks(kind, file, ledger.position if resume else Position(), growing=resume):
+        with without_collector():
+            done = writer.write(_batch(block, decode), origin, now, also=partial(ledger.move, block.after, now))
         total = replace(total.plus(done), seconds=round(time.monotonic() - started, 3))
         if progress:
             progress(total)
     with target.engine.begin() as connection:
-        ingest.set_read_to_end(connection, target.tenant, source.name, head.fingerprint, size)
+        ingest.set_read_to_end(connection, target.tenant, source.name, ledger.file_id, size)
     return total
 
 
-def _parse(
-    block: Block, parse: Parser, head: Head, source: Source, now: datetime
-) -> tuple[list[Record], list[dict[str, Any]]]:
-    records, rejects = [], []
-    header = head.first_line if has_header(source) else None
-    for number, line in enumerate(block.lines, block.first_line):
-        if not line.strip() or line.rstrip(b"\r") == header:
-            continue
-        try:
-            records.append(_validated(parse(line.rstrip(b"\r"), number, head.fingerprint), now))
-        except InvalidValue as error:
-            rejects.append(_reject(number, line, error))
-    return records, rejects
+def _head(kind: FileKind, file: LogFile, *, growing: bool) -> Head | None:
+    if kind.is_table:
+        return read_parquet.read_head(file)
+    return read_lines.read_head(file, header=kind.has_header, growing=growing)
 
 
-def _validated(record: Record, now: datetime) -> Record:
-    return scores.validate(record, now) if isinstance(record, Score) else validate(record, now)
+def _blocks(kind: FileKind, file: LogFile, start: Position, *, growing: bool) -> Iterator[Block]:
+    if kind.is_table:
+        return read_parquet.read_blocks(file, start)
+    return read_lines.read_blocks(file, start, growing=growing, quoted=kind.has_header)
 
 
-def _reject(number: int, line: bytes, error: InvalidValue) -> dict[str, Any]:
-    raw = line[: ingest.RAW_LIMIT].decode("utf-8", errors="replace").replace("\x00", "\\0")
-    reason = str(error).encode("utf-8", errors="replace").decode().replace("\x00", "\\0")
-    return {"line": number, "field": error.field[:200], "reason": reason[: ingest.RAW_LIMIT], "raw": raw}
+def _batch(block: Block, decode: Decoder) -> Batch:
+    if not block.too_long:
+        return decode(block.lines)
+    error = InvalidValue(
+        "line", block.lines.raw[:60].decode(errors="replace"), f"at most {MAX_LINE_BYTES:,} bytes long"
+    )
+    return Batch(rejects=[Reject.of(error, row.position, row.raw, row.identity) for row in block.lines.rows()])
 
 
-def _write(
-    target: Target, source: Source, path: Path, block: Block, head: Head,
-    records: list[Record], rejects: list[dict[str, Any]], now: datetime,
-) -> Loaded:  # fmt: skip
-    key = {"tenant_id": target.tenant, "source": source.name, "fingerprint": head.fingerprint}
-    with target.engine.begin() as connection:
-        inserted, unknown = _write_records(connection, target, source.name, records)
-        if inserted:
-            ingest.set_watermark(connection, target.tenant, "load", now)
-        ingest.add_rejects(connection, [key | reject for reject in rejects])
-        ingest.set_position(
-            connection,
-            key
-            | {
-                "path": os.fsencode(path).decode(errors="replace"),
-                "byte_offset": block.end_offset,
-                "lines": block.end_line,
-                "updated_at": now,
-            },
-        )
-    first = f"line {rejects[0]['line']}: {rejects[0]['reason']}" if rejects else None
-    duplicates = len(records) - inserted
-    return Loaded(len(records) + len(rejects), inserted, duplicates, len(rejects), 0.0, tuple(unknown), first)
+@dataclass(frozen=True, slots=True)
+class _Ledger:
+    """A file as we know it, and where its position is kept."""
+
+    tenant: str
+    source: str
+    file_id: str
+    head: str
+    path: str
+    position: Position
+    is_unchanged: bool = False
+
+    def move(self, position: Position, now: datetime, connection: sa.Connection) -> None:
+        """Remember the position, in the transaction of what was read up to it."""
+        row: dict[str, Any] = {
+            "tenant_id": self.tenant, "source": self.source, "file_id": self.file_id, "head": self.head,
+            "path": self.path, "byte_offset": position.offset, "lines": position.lines,
+            "chain": f"{position.crc:08x}", "tail": position.tail, "updated_at": now,
+        }  # fmt: skip
+        ingest.set_position(connection, row)
 
 
-def _write_records(
-    connection: sa.Connection, target: Target, source: str, records: list[Record]
-) -> tuple[int, list[str]]:
-    marks = [record for record in records if isinstance(record, Score)]
-    events = [record for record in records if isinstance(record, UsageEvent)]
-    inserted, unknown = write_events(connection, target, source, events)
-    return inserted + ingest.add_scores(connection, target.tenant, marks), unknown
-
-
-def write_events(
-    connection: sa.Connection, target: Target, source: str, events: list[UsageEvent]
-) -> tuple[int, list[str]]:
-    """Insert, price and roll up; return how many events were new, and the models without a price."""
-    if not events:
-        return 0, []
-    kept = events if target.keep_texts else (_without_text(event) for event in events)
-    usage.ensure_partitions(connection, {event.occurred_at.date() for event in events})
-    usage.stage(connection, target.tenant, source, kept)
-    unknown = price_staged(connection)
-    return usage.insert_staged(connection), unknown
-
-
-def _without_text(event: UsageEvent) -> UsageEvent:
-    if event.prompt_text is None:
-        return event
-    import msgspec
-
-    return msgspec.structs.replace(event, prompt_text=None)
+def _find(target: Target, source: Source, file: LogFile, head: Head, size: int) -> _Ledger:
+    """Return what is known of a file, wherever it lies now: it begins alike, and goes on as it did before."""
+    path = os.fsencode(file.address).decode(errors="replace")
+    with target.engine.connect() as connection:
+        known = ingest.known_files(connection, target.tenant, source.name, head.fingerprint)
+    made = partial(_Ledger, target.tenant, source.name, head=head.fingerprint, path=path)
+    for row in known:
+        position = Position(row.byte_offset, row.lines, int(row.chain, 16), row.tail)
+        is_same = row.path == path and row.file_size == size
+        if (is_same and file.is_packed) or read_lines.is_continued(file, position):
+            return made(file_id=row.file_id, position=position, is_unchanged=row.file_size == size)
+    return made(file_id=uuid4().hex, position=Position())

@@ -1,34 +1,65 @@
-"""Look up the rate cards that staged events need; the insert that follows applies them, set-wise, in SQL.
+"""Price events by the rate cards of the book: each distinct (vendor, model, tier, day) is looked up once.
 
-Before it: `tasks/stores/usage.py` stages a block. After it: the same store inserts, prices and rolls up.
+Before it: `tasks/sources/` parse. After it: `tasks/write_usage.py` writes the events with their prices.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
-from ops.cost.pricing import RateCard, rate_cards
-from tasks.stores import usage
+from ops.cost.pricing import RateCard, cost, rate_cards
+from ops.money import stored
+from ops.usage import UsageEvent
+from tasks.stores.usage import Price, add_rate_cards
+
+CARDS = 20_000
+_FREE = Price(Decimal(0), "gateway-cache")
+_UNKNOWN = Price()
+_Key = tuple[str, str, str | None, date]
 
 
-def price_staged(connection: sa.Connection) -> list[str]:
-    """Store the rate cards that are missing, and return the models that the price book does not know."""
-    unknown = []
-    for row in usage.staged_models(connection):
-        vendor, model, tier, day = row.vendor, row.model, row.tier, row.day
-        cards = _cards(vendor, model, tier, day)
-        if not cards:
-            unknown.append(f"{vendor}/{model}")
-        usage.add_rate_cards(connection, [_row(card) for card in cards])
-    return sorted(set(unknown))
+class Pricer:
+    """Prices events, and stores the cards that it used so that a cost can be explained."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._cards: dict[_Key, tuple[RateCard, ...]] = {}
+
+    def price(self, events: Sequence[UsageEvent]) -> list[Price]:
+        """Return the price of each event; unknown where the book has none."""
+        keys = [(event.vendor, event.model, event.tier, event.occurred_at.date()) for event in events]
+        self._look_up(set(keys) - self._cards.keys())
+        cards = self._cards
+        return [_price(event, cards[key]) for event, key in zip(events, keys, strict=True)]
+
+    def unknown(self, events: Sequence[UsageEvent]) -> tuple[str, ...]:
+        """Name the models of these events that the book does not know."""
+        names = {(event.vendor, event.model, event.tier, event.occurred_at.date()) for event in events}
+        return tuple(sorted({f"{key[0]}/{key[1]}" for key in names if not self._cards.get(key)}))
+
+    def _look_up(self, keys: set[_Key]) -> None:
+        if len(self._cards) > CARDS:
+            self._cards.clear()
+        found = {key: _cards(*key) for key in keys}
+        add_rate_cards(self._engine, [_row(card) for _, cards in sorted(found.items(), key=repr) for card in cards])
+        self._cards |= found
 
 
-@lru_cache(maxsize=20_000)
+def _price(event: UsageEvent, cards: tuple[RateCard, ...]) -> Price:
+    if event.cache_hit is True:
+        return _FREE
+    found = cost(event, cards)
+    return _UNKNOWN if found is None else Price(stored(found), cards[0].price_source, cards[0].snapshot)
+
+
+@lru_cache(maxsize=CARDS)
 def _cards(vendor: str, model: str, tier: str | None, day: date) -> tuple[RateCard, ...]:
     return rate_cards(vendor, model, tier, day)
 

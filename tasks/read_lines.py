@@ -1,31 +1,46 @@
-"""Read a log file, plain or gzip, in blocks of whole lines, so that a loader can commit and resume between blocks."""
+"""Cut a log file into blocks of whole lines.
+
+Before it: `tasks/log_file.py` opens it. After it: `tasks/load_file.py` commits block by block and resumes between them.
+"""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import stat
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, cast
+from itertools import chain
 
-from ops.errors import InvalidValue, NotFound, Unavailable
+from tasks.log_file import LogFile, Readable
+from tasks.sources.interface import Lines
 
-BLOCK_BYTES = 8 * 1024 * 1024
-MAX_LINE_BYTES = 64 * 1024 * 1024
+BLOCK_BYTES = 16 * 1024 * 1024
+MAX_LINE_BYTES = 32 * 1024 * 1024
+BOM = b"\xef\xbb\xbf"
+_TAIL_BYTES = 4096
+_SHOWN = 2000  # of a line that is too long
+_NEVER = "0:"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a file was read."""
+
+    offset: int = 0  # of the unpacked bytes
+    lines: int = 0
+    crc: int = 0  # of the lines so far: `Lines.crc`
+    tail: str = _NEVER  # how many bytes before the offset, and their hash
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Whole lines, and where the block ends in the decompressed text."""
+    """Whole lines, and how far the file is read with them.
 
-    lines: list[bytes]
-    first_line: int  # its number, from 1
-    end_offset: int  # bytes of decompressed text up to the end of the block
-    end_line: int  # lines up to there; a last line without its end is not passed: should it grow, it is read again
+    A last line without its end is not passed: should it grow, it is read again.
+    """
+
+    lines: Lines
+    after: Position
+    too_long: bool = False  # one line over the limit, of which this is the beginning
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,89 +51,107 @@ class Head:
     fingerprint: str
 
 
-def read_head(path: Path, *, header: bool, growing: bool = False) -> Head | None:
-    """Return the identity of `path`; None while it has no complete first record. A header alone identifies nothing."""
-    with _open(path) as stream, _readable(path):
-        first = _next_line(stream)
-        identity = first + _next_line(stream) if header else _first_object(stream, first)
-    if not identity.endswith(b"\n") and not _is_complete(path, growing=growing):
+def read_head(file: LogFile, *, header: bool, growing: bool = False) -> Head | None:
+    """Return the identity of a file; None while it has no complete first record. A header alone identifies nothing."""
+    with file.open() as stream:
+        lines = _first_lines(stream)
+        first = next(lines, b"").removeprefix(BOM)
+        if header:
+            identity = first + next(lines, b"")
+        else:  # the first line that can be a JSON object: a banner above it stands in every file
+            identity = next((line for line in chain([first], lines) if line.lstrip().startswith(b"{")), first)
+    if not identity.endswith(b"\n") and not file.ends_whole(growing=growing):
         return None
     return Head(first.rstrip(b"\r\n"), hashlib.sha256(identity.rstrip(b"\r\n")).hexdigest()) if first else None
 
 
-def _first_object(stream: IO[bytes], first: bytes) -> bytes:
-    """Return the first line that can be a JSON object: a banner above it stands in every file; else `first`."""
-    line = first
-    while line and not line.lstrip().startswith(b"{"):
-        line = _next_line(stream)
-    return line or first
+def _first_lines(stream: Readable) -> Iterator[bytes]:
+    """Yield the lines that are not blank, for blank ones stand in every file."""
+    rest = b""
+    while chunk := stream.read(1 << 16 if len(rest) < 1 << 20 else BLOCK_BYTES):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line + b"\n" for line in lines if line.strip())
+        if len(rest) > MAX_LINE_BYTES:
+            break
+    if rest.strip():
+        yield rest
 
 
-def _next_line(stream: IO[bytes]) -> bytes:
-    """Return the next line that is not blank, for blank ones stand in every file; empty at the end."""
-    while (line := stream.readline(MAX_LINE_BYTES)) and not line.strip():
-        pass
-    return line
+def is_continued(file: LogFile, position: Position) -> bool:
+    """Whether the bytes before the position are those that were read then."""
+    size = int(position.tail.partition(":")[0])
+    with file.open(position.offset - size) as stream:
+        found = stream.read(size)
+        return len(found) == size and (size == 0 or _tail(found) == position.tail)
 
 
-def read_blocks(path: Path, *, skip_bytes: int = 0, first_line: int = 1, growing: bool = False) -> Iterator[Block]:
-    """Yield the file's lines behind `skip_bytes`.
+def _tail(raw: bytes) -> str:
+    return f"{len(raw)}:{hashlib.sha256(raw).hexdigest()[:32]}"
 
-    A last line without its end is read where it cannot be half a line: see `_is_complete`.
+
+def read_blocks(
+    file: LogFile, start: Position | None = None, *, growing: bool = False, quoted: bool = False
+) -> Iterator[Block]:
+    """Yield the file's lines behind a position; with `quoted`, never cut between two quotes.
+
+    A last line without its end is read where it cannot be half a line.
 
     Raises:
         Unavailable: the file ends in the middle of its compression; whole lines before that were yielded.
     """
-    with _open(path) as stream, _readable(path):
-        _skip(stream, skip_bytes)
-        offset, number, rest = skip_bytes, first_line, b""
-        while chunk := stream.read(BLOCK_BYTES):
-            whole, newline, rest = (rest + chunk).rpartition(b"\n")
-            if len(rest) > MAX_LINE_BYTES:
-                raise InvalidValue("line", number, f"at most {MAX_LINE_BYTES} bytes long")
-            if newline:
-                lines = whole.split(b"\n")
-                offset += len(whole) + 1
-                number += len(lines)
-                yield Block(lines, number - len(lines), offset, number - 1)
-        if rest and _is_complete(path, growing=growing):
-            yield Block([rest], number, offset, number - 1)
+    at = start or Position()
+    with file.open(at.offset) as stream:
+        for raw, count, size, too_long in _pieces(stream, quoted=quoted):
+            if count == 0 and not file.ends_whole(growing=growing):
+                return
+            lines = Lines(raw.removeprefix(BOM) if at.lines == 0 else raw, at.lines + 1, at.crc)
+            if count:
+                tail = _NEVER if too_long else _tail((raw[-_TAIL_BYTES:] + b"\n")[-_TAIL_BYTES:])
+                at = Position(at.offset + size, at.lines + count, lines.crc_after, tail)
+            yield Block(lines, at, too_long)
 
 
-def _is_complete(path: Path, *, growing: bool) -> bool:
-    """Whether a last line without a newline is whole: a plain file that is still written may end in half a line.
-
-    Half a JSON object is not JSON, but half a CSV row may be a row with a smaller number: of a growing file it waits.
-    """
-    if path.suffix == ".gz":
-        return True
-    with path.open("rb") as stream:
-        stream.seek(0, 2)
-        if stream.tell() == 0:
-            return False
-        stream.seek(-1, 2)
-        return stream.read(1) in b"}\n" or (".csv" in path.suffixes and not growing)
-
-
-def _open(path: Path) -> IO[bytes]:
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise InvalidValue("file", str(path), "a file that can be read twice (no folder, pipe or device)")
-        return cast("IO[bytes]", gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
-    except FileNotFoundError:
-        raise NotFound("file", str(path)) from None
-    except OSError as error:
-        raise Unavailable(f"file {path}", error.strerror or error) from None
+def _pieces(stream: Readable, *, quoted: bool) -> Iterator[tuple[bytes, int, int, bool]]:
+    """Yield (bytes, lines, bytes passed, too long); the last piece passes no line when it has no end."""
+    rest = b""
+    while chunk := stream.read(BLOCK_BYTES):
+        rest += chunk
+        end = _last_end(rest, quoted=quoted)
+        if end < 0 and len(rest) > MAX_LINE_BYTES:
+            end = rest.rfind(b"\n")  # quotes that never close
+        if end >= 0:
+            whole, rest = rest[:end], rest[end + 1 :]
+            yield whole, whole.count(b"\n") + 1, end + 1, False
+        elif len(rest) > MAX_LINE_BYTES:
+            size, after = _skip_line(stream, len(rest))
+            yield rest[:_SHOWN], 1, size, True
+            rest = after
+    end = rest.rfind(b"\n")
+    if end >= 0:
+        yield rest[:end], rest.count(b"\n"), end + 1, False
+        rest = rest[end + 1 :]
+    if rest:
+        yield rest, 0, 0, False
 
 
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise Unavailable(f"file {path}", f"damaged or cut gzip ({error})") from None
+def _skip_line(stream: Readable, size: int) -> tuple[int, bytes]:
+    """Read to the end of the line; return its size, and what was read behind it."""
+    while chunk := stream.read(BLOCK_BYTES):
+        line, newline, after = chunk.partition(b"\n")
+        size += len(line) + len(newline)
+        if newline:
+            return size, after
+    return size, b""
 
 
-def _skip(stream: IO[bytes], count: int) -> None:
-    while count > 0 and (chunk := stream.read(min(count, BLOCK_BYTES))):
-        count -= len(chunk)
+def _last_end(raw: bytes, *, quoted: bool) -> int:
+    """Return where the last whole record ends; -1 for nowhere."""
+    end = raw.rfind(b"\n")
+    if not quoted:
+        return end
+    is_open = raw.count(b'"', 0, max(end, 0)) % 2 == 1
+    while end >= 0 and is_open:
+        before = raw.rfind(b"\n", 0, end)
+        is_open ^= raw.count(b'"', max(before, 0), end) % 2 == 1
+        end = before
+    return end

@@ -15,7 +15,17 @@ from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 import platformdirs
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 PREFIX = "WATCHKEEPER_"
@@ -35,6 +45,16 @@ def _home(folder: Path) -> Path:
         raise ValueError("no such user's home") from None
 
 
+def _from_environment(value: object) -> object:
+    if isinstance(value, str) and value.startswith("env:"):
+        found = os.environ.get(value[4:])
+        if found is None:
+            raise ValueError(f"the environment has no {value[4:]}")
+        return found
+    return value
+
+
+Secret = Annotated[SecretStr, BeforeValidator(_from_environment)]  # `env:NAME` takes it from the environment
 Zone = Annotated[str, AfterValidator(_zone)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w.:/-]+$")]
 Tenant = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w.-]+$")]
@@ -47,14 +67,24 @@ class _Group(BaseModel):
 
 
 class Source(_Group):
-    """Where usage comes from."""
+    """Where usage comes from; `tasks/sources/README.md` says which kind takes what."""
 
     name: Name
     kind: Name = "litellm"
-    path: str = Field(min_length=1)  # a file or a glob
-    columns: dict[str, str] = {}  # canonical field -> the file's column
+    path: str = ""  # of files: a path, a glob or an fsspec address such as s3://logs/*.jsonl.gz
+    columns: dict[str, str] = {}  # canonical field -> the file's or query's column
     values: dict[str, str] = {}  # canonical field -> one value for every row
     timezone: Zone | None = None  # of naive times; without it they are rejected
+    url: Address | None = None  # of an API, where the vendor has no address of its own
+    api_key: Secret = SecretStr("")
+    public_key: str = ""  # Langfuse has two
+    database_url: Secret = SecretStr("")  # kind postgres
+    query: str = ""  # kind postgres
+    since: AwareDatetime | None = None  # where the first poll begins; a day back by default
+    look_back_minutes: int | None = Field(default=None, ge=0, le=44_640)  # the kind's own by default
+    page_size: int | None = Field(default=None, ge=1, le=10_000)  # the kind's own by default
+    requests_per_minute: float = Field(default=60, gt=0, le=100_000)
+    silent_after_minutes: int = Field(default=60, ge=1, le=44_640)  # without a successful load: an alert
 
 
 class Service(_Group):
@@ -118,7 +148,7 @@ class Warming(_Group):
 
     store_texts: bool = False  # warming needs the texts of prompts; nothing is kept without this
     embeddings_url: Address | None = None  # OpenAI-compatible, up to and including /v1
-    api_key: SecretStr = SecretStr("")
+    api_key: Secret = SecretStr("")
     model: str = "text-embedding-3-small"
     dimensions: int = Field(default=1536, ge=1, le=16_000)
     daily_budget_usd: Dollars = Decimal(1)
@@ -130,7 +160,7 @@ class Warming(_Group):
 class Slack(_Group):
     """How to reach Slack."""
 
-    bot_token: SecretStr = SecretStr("")
+    bot_token: Secret = SecretStr("")
     base_url: Address = "https://slack.com/api/"
 
 

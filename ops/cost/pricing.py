@@ -53,7 +53,9 @@ class RateCard:
         """Say whether the event falls on this card; an unknown input counts as the smallest."""
         size = event.input_tokens or 0
         return (
-            (event.vendor, event.model, event.tier) == (self.vendor, self.model, self.tier)
+            event.model == self.model
+            and event.vendor == self.vendor
+            and event.tier == self.tier
             and self.valid_from <= event.occurred_at < self.valid_to
             and self.from_input_tokens <= size
             and (self.to_input_tokens is None or size < self.to_input_tokens)
@@ -89,16 +91,19 @@ def cost(event: UsageEvent, cards: Iterable[RateCard]) -> Decimal | None:
     card = next((card for card in cards if card.applies(event)), None)
     if card is None or _is_unknown(event, card):
         return None
+    total = card.request_usd or _ZERO
     cached, written = event.cached_tokens or 0, event.cache_write_tokens or 0
-    written_1h = event.cache_write_1h_tokens or 0
-    return (
-        card.input_usd * ((event.input_tokens or 0) - cached - written)
-        + card.cached_usd * cached
-        + card.cache_write_usd * (written - written_1h)
-        + card.cache_write_1h_usd * written_1h
-        + card.output_usd * (event.output_tokens or 0)
-        + (card.request_usd or _ZERO)
-    )
+    uncached = (event.input_tokens or 0) - cached - written
+    if uncached:
+        total += card.input_usd * uncached
+    if cached:
+        total += card.cached_usd * cached
+    if written:
+        hour_long = event.cache_write_1h_tokens or 0
+        total += card.cache_write_usd * (written - hour_long) + card.cache_write_1h_usd * hour_long
+    if event.output_tokens:
+        total += card.output_usd * event.output_tokens
+    return total
 
 
 def _is_unknown(event: UsageEvent, card: RateCard) -> bool:

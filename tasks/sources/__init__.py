@@ -1,47 +1,60 @@
-"""The kinds of log that usage can come from, one file each. To add one: a file with `parser` and a line here."""
+"""The kinds of source that usage can come from, one file each. To add one: a file with a Kind, and a line here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from pydantic import SecretStr
 
-from ops.errors import UnknownName
-from ops.scores import Score
-from ops.usage import UsageEvent
+from ops.errors import InvalidValue, UnknownName
 from tasks.settings import Source
 from tasks.sources import litellm, mapped, scores
+from tasks.sources.interface import ApiKind, FileKind, Kind, QueryKind
 
-Record = UsageEvent | Score
-
-
-class Parser(Protocol):
-    """Turn one line into a record; raises InvalidValue for a line that is not one."""
-
-    def __call__(self, line: bytes, position: int, fingerprint: str) -> Record:
-        """`position` is the line's number from 1, `fingerprint` the file's identity."""
-        ...
-
-
-KINDS: dict[str, Callable[[Source, bytes], Parser]] = {
-    "litellm": litellm.parser,
-    "jsonl": mapped.jsonl_parser,
-    "csv": mapped.csv_parser,
-    "scores": scores.parser,
+KINDS: dict[str, Kind] = {
+    "litellm": litellm.KIND,
+    "jsonl": mapped.JSONL,
+    "csv": mapped.CSV,
+    "parquet": mapped.PARQUET,
+    "scores": scores.KIND,
 }
 
 
-def parser_for(source: Source, first_line: bytes) -> Parser:
-    """Return the parser of a source's kind, for a file that begins with `first_line`.
+def kind_of(source: Source) -> Kind:
+    """Return a source's kind, when the source has all that the kind needs.
 
     Raises:
         UnknownName: no such kind.
-        InvalidValue: the column mapping does not fit the file.
+        InvalidValue: a setting that the kind needs is missing.
     """
     if source.kind not in KINDS:
         raise UnknownName(f"sources.{source.name}.kind", source.kind, KINDS)
-    return KINDS[source.kind](source, first_line)
+    kind = KINDS[source.kind]
+    for name in ("path",) if isinstance(kind, FileKind) else kind.needs:
+        given = getattr(source, name)
+        if not (given.get_secret_value() if isinstance(given, SecretStr) else given):
+            raise InvalidValue(f"sources.{source.name}.{name}", "", f"set: kind {source.kind} needs it")
+    return kind
 
 
-def has_header(source: Source) -> bool:
-    """Whether the first line names columns."""
-    return source.kind == "csv"
+def file_kind_of(source: Source) -> FileKind:
+    """Return the kind of a source of files.
+
+    Raises:
+        InvalidValue: the source is polled, or lacks a setting.
+    """
+    kind = kind_of(source)
+    if not isinstance(kind, FileKind):
+        files = ", ".join(sorted(name for name, known in KINDS.items() if isinstance(known, FileKind)))
+        raise InvalidValue(f"sources.{source.name}.kind", source.kind, f"a kind of file ({files})")
+    return kind
+
+
+def polled_kind_of(source: Source) -> ApiKind | QueryKind:
+    """Return the kind of a source that is polled.
+
+    Raises:
+        InvalidValue: it is one of files, or lacks a setting.
+    """
+    kind = kind_of(source)
+    if isinstance(kind, FileKind):
+        raise InvalidValue(f"sources.{source.name}.kind", source.kind, "a kind that is polled; its files are loaded")
+    return kind

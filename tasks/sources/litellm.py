@@ -22,7 +22,8 @@ from ops.usage import (
     normalise_operation,
     normalise_vendor,
 )
-from tasks.settings import Source
+from tasks.sources.by_line import by_line
+from tasks.sources.interface import FileKind
 
 
 class _CacheWrites(msgspec.Struct):
@@ -87,12 +88,7 @@ _NO_USAGE = _Usage()
 _NO_METADATA = _Metadata()
 
 
-def parser(source: Source, first_line: bytes) -> Any:  # noqa: ARG001  a registry's signature
-    """Return the parser; nothing in the source's settings changes it."""
-    return parse
-
-
-def parse(line: bytes, position: int, fingerprint: str) -> UsageEvent:  # noqa: ARG001
+def parse(line: bytes) -> tuple[UsageEvent]:
     """Turn one payload into an event.
 
     Raises:
@@ -102,7 +98,7 @@ def parse(line: bytes, position: int, fingerprint: str) -> UsageEvent:  # noqa: 
         payload = _DECODER.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidValue("line", line[:60].decode(errors="replace"), f"a LiteLLM payload ({error})") from None
-    return _event(payload)
+    return (_event(payload),)
 
 
 def _event(payload: _Payload) -> UsageEvent:
@@ -189,3 +185,6 @@ def _prompt(messages: Any) -> str | None:
     if isinstance(messages, dict):
         messages = messages.get("content")
     return messages if isinstance(messages, str) and messages else None
+
+
+KIND = FileKind(by_line(parse))

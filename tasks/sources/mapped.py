@@ -1,14 +1,14 @@
-"""CSV and JSON lines: `columns` names the file's column of a field, `values` sets a field for every row.
+"""CSV, JSON lines and Parquet: `columns` names the file's column of a field, `values` sets a field for every row.
 
-A row without an id of its own gets one from the file's identity, its line number and its bytes.
+A row without an id of its own gets its identity in the file (see `Lines.rows`).
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,68 +17,203 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from ops.errors import InvalidValue, UnknownName
-from ops.usage import Status, UsageEvent, normalise_model, normalise_operation, normalise_vendor
+from ops.usage import (
+    Status,
+    UsageEvent,
+    normalise_model,
+    normalise_operation,
+    normalise_vendor,
+    validate,
+    validate_decoded,
+)
 from tasks.settings import Source
+from tasks.sources.interface import Batch, Decoder, FileKind, Lines, Reject, Row
 
-FIELDS = {field.name: field.type for field in msgspec.structs.fields(UsageEvent)}
+FIELDS = {field.name: field for field in msgspec.structs.fields(UsageEvent)}
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _DEFAULTS = {"operation": "chat", "status": Status.SUCCESS}
-Row = dict[str, Any]
+_NORMALISE = {"vendor": normalise_vendor, "model": normalise_model, "operation": normalise_operation}
+_ESCAPED_NUL = b"\\u0000"
+_LONGEST_CELL = 64 * 1024 * 1024
+Cells = dict[str, Any]
 
 
-def csv_parser(source: Source, first_line: bytes) -> Any:
-    """Return a parser of lines under the header `first_line`."""
-    header = [name.strip() for name in _split_csv(first_line)]
-    _check_mapping(source, header)
+class Mapping:
+    """How the rows of one source become events."""
 
-    def rows(line: bytes) -> Row:
-        cells = _split_csv(line)
-        if len(cells) != len(header):
-            raise InvalidValue("line", line[:60].decode(errors="replace"), f"{len(header)} columns")
-        return {name: cell for name, cell in zip(header, cells, strict=True) if cell != ""}
+    def __init__(self, source: Source, now: datetime, header: list[str] | None = None) -> None:
+        check_mapping(source, header)
+        self.columns = {field: source.columns.get(field, field) for field in FIELDS if field not in source.values}
+        self.values = source.values
+        self.zone = ZoneInfo(source.timezone) if source.timezone else None
+        self.now = now
 
-    return _parser(source, rows)
+    def event(self, cells: Cells, identity: str) -> UsageEvent:
+        """Return the validated event of a row.
+
+        Raises:
+            InvalidValue: naming the field, or the column that is missing.
+        """
+        given = {field: cells[column] for field, column in self.columns.items() if cells.get(column) is not None}
+        return validate(_event({"event_id": identity, **_DEFAULTS, **given, **self.values}, self.zone), self.now)
 
 
-def jsonl_parser(source: Source, first_line: bytes) -> Any:  # noqa: ARG001  a registry's signature
-    """Return a parser of one JSON object a line."""
-    _check_mapping(source, None)
+class JsonLines:
+    """One JSON object a line: msgspec decodes and checks a whole block; only what it refuses is looked at."""
 
-    def rows(line: bytes) -> Row:
+    def __init__(self, source: Source, first_line: bytes, now: datetime) -> None:  # noqa: ARG002  the kind's signature
+        self._mapping = Mapping(source, now)
+        self._typed = _typed_decoder(self._mapping)
+
+    def __call__(self, block: Lines) -> Batch:
+        """Return the records of a block; see `Decoder`."""
+        events = self._whole_block(block.raw)
+        return Batch(events=events) if events is not None else self._row_by_row(block)
+
+    def _whole_block(self, raw: bytes) -> list[UsageEvent] | None:
+        """Return every row's event; None when a row needs its identity or a look of its own."""
+        if self._typed is None or _ESCAPED_NUL in raw:
+            return None
         try:
-            row = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidValue("line", line[:60].decode(errors="replace"), f"a JSON object ({error})") from None
-        if not isinstance(row, dict):
-            raise InvalidValue("line", row, "a JSON object")
-        return row
+            rows: list[UsageEvent] = self._typed.decode_lines(raw)
+            return [self._settled(event) for event in rows]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidValue, LookupError):
+            return None
 
-    return _parser(source, rows)
+    def _settled(self, event: UsageEvent) -> UsageEvent:
+        """Write the names as the price book does, and check what types do not say."""
+        if not event.event_id or event.occurred_at.tzinfo is not UTC or event.prompt_text is not None:
+            raise LookupError
+        vendor, model = normalise_vendor(event.vendor), normalise_model(event.model)
+        operation = normalise_operation(event.operation)
+        if vendor != event.vendor or model != event.model or operation != event.operation:
+            if not (vendor and model):
+                raise LookupError
+            for field, known in zip(_NORMALISE, (vendor, model, operation), strict=True):
+                msgspec.structs.force_setattr(event, field, known)
+        return validate_decoded(event, self._mapping.now)
+
+    def _row_by_row(self, block: Lines) -> Batch:
+        batch = Batch()
+        for row in block.rows():
+            try:
+                batch.events.append(self._one(row))
+            except InvalidValue as error:
+                batch.rejects.append(Reject.of(error, row.position, row.raw, row.identity))
+        return batch
+
+    def _one(self, row: Row) -> UsageEvent:
+        if self._typed is not None and _ESCAPED_NUL not in row.raw:
+            try:
+                return self._settled(self._typed.decode(row.raw))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidValue, LookupError):
+                pass
+        return self._mapping.event(_object(row.raw), row.identity)
 
 
-def _parser(source: Source, rows: Callable[[bytes], Row]) -> Any:
-    columns = {field: source.columns.get(field, field) for field in FIELDS}
+class CsvRows:
+    """Rows under a header; a quoted cell may hold line breaks."""
 
-    def parse(line: bytes, position: int, fingerprint: str) -> UsageEvent:
-        row = rows(line)
-        values: Row = {field: row[column] for field, column in columns.items() if row.get(column) is not None}
-        values = {**_DEFAULTS, **values, **source.values}
-        if "event_id" not in values:
-            identity = b"%s:%d:%s" % (fingerprint.encode(), position, line)
-            values["event_id"] = hashlib.sha256(identity).hexdigest()[:32]
-        return _event(values, source.timezone)
+    def __init__(self, source: Source, first_line: bytes, now: datetime) -> None:
+        self._header = [name.strip() for name in _cells(first_line)]
+        self._header_line = first_line
+        self._mapping = Mapping(source, now, self._header)
 
-    return parse
+    def __call__(self, block: Lines) -> Batch:
+        """Return the records of a block; see `Decoder`."""
+        batch = Batch()
+        for row in block.rows(_record_sizes(block.raw)):
+            if row.raw.rstrip(b"\r") == self._header_line:
+                continue
+            try:
+                batch.events.append(self._mapping.event(self._named(row.raw), row.identity))
+            except InvalidValue as error:
+                batch.rejects.append(Reject.of(error, row.position, row.raw, row.identity))
+        return batch
+
+    def _named(self, raw: bytes) -> Cells:
+        cells = _cells(raw)
+        if len(cells) != len(self._header):
+            raise InvalidValue("line", raw[:60].decode(errors="replace"), f"{len(self._header)} columns")
+        return {name: cell for name, cell in zip(self._header, cells, strict=True) if cell != ""}
 
 
-def _event(values: Row, timezone: str | None) -> UsageEvent:
+def _record_sizes(raw: bytes) -> list[int] | None:
+    """Return how many lines each record of a block has; None for one each."""
+    if b'"' not in raw:
+        return None
+    sizes: list[int] = []
+    record: list[bytes] = []
+    for line in raw.split(b"\n"):
+        record.append(line)
+        is_odd = line.count(b'"') % 2 == 1
+        if is_odd == (len(record) > 1):  # quotes are balanced again
+            sizes += [len(record)] if _is_one_record(record) else [1] * len(record)
+            record = []
+    return sizes + [1] * len(record)
+
+
+def _is_one_record(lines: list[bytes]) -> bool:
+    """Whether lines between two quotes belong together, and the quotes are not inch marks."""
+    try:
+        return len(lines) == 1 or len(_cells(b"\n".join(lines))) > 0
+    except InvalidValue:
+        return False
+
+
+def _cells(raw: bytes) -> list[str]:
+    csv.field_size_limit(_LONGEST_CELL)
+    try:
+        text = raw.rstrip(b"\r").decode()
+        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InvalidValue("line", raw[:60].decode(errors="replace"), f"one CSV record in UTF-8 ({error})") from None
+    if len(rows) > 1:
+        raise InvalidValue("line", raw[:60].decode(errors="replace"), "one CSV record")
+    return rows[0] if rows else []
+
+
+def _object(raw: bytes) -> Cells:
+    try:
+        row = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidValue("line", raw[:60].decode(errors="replace"), f"a JSON object ({error})") from None
+    if not isinstance(row, dict):
+        raise InvalidValue("line", row, "a JSON object")
+    return row
+
+
+def _typed_decoder(mapping: Mapping) -> msgspec.json.Decoder[UsageEvent] | None:
+    """Return a decoder of the source's own column names; None when no type can say what the mapping says."""
+    if len(set(mapping.columns.values())) < len(mapping.columns):
+        return None  # one column for two fields
+    try:
+        constants = {field: msgspec.convert(value, FIELDS[field].type, strict=False)
+                     for field, value in mapping.values.items()}  # fmt: skip
+    except msgspec.ValidationError:
+        return None  # every row is a reject, and says why
+    defaults = {"event_id": "", **_DEFAULTS, **constants}
+    for field in FIELDS.values():
+        if not field.required:
+            defaults.setdefault(field.name, field.default)
+    named = [(name, _loose(field), defaults[name]) if name in defaults else (name, _loose(field))
+             for name, field in FIELDS.items()]  # fmt: skip
+    rename = {name: mapping.columns.get(name, f"(constant) {name}") for name in FIELDS}
+    row = msgspec.defstruct("TypedRow", named, bases=(UsageEvent,), rename=rename, frozen=True, kw_only=True, gc=False)
+    return msgspec.json.Decoder(row, strict=False)
+
+
+def _loose(field: Any) -> Any:
+    return str if field.name in {"event_id", "operation"} else field.type  # what is empty there is looked at later
+
+
+def _event(values: Cells, zone: ZoneInfo | None) -> UsageEvent:
     for required in ("occurred_at", "vendor", "model"):
         if required not in values:
             raise InvalidValue(required, None, f"mapped to a column or set by hand (--map {required}=COLUMN, --set)")
-    values["occurred_at"] = _time(values["occurred_at"], timezone)
-    values["vendor"] = normalise_vendor(str(values["vendor"]))
-    values["model"] = normalise_model(str(values["model"]))
-    values["operation"] = normalise_operation(str(values["operation"]))
+    values["occurred_at"] = _time(values["occurred_at"], zone)
+    for field, normalise in _NORMALISE.items():
+        values[field] = normalise(str(values[field]))
     if "prompt_text" in values and "prompt_hash" not in values:
         text = str(values["prompt_text"]).encode("utf-8", "surrogatepass")
         values["prompt_hash"] = hashlib.sha256(text).hexdigest()
@@ -89,14 +224,14 @@ def _event(values: Row, timezone: str | None) -> UsageEvent:
         raise InvalidValue(path or "row", values.get(path), f"of the right type ({error})") from None
 
 
-def _time(value: Any, timezone: str | None) -> datetime:
+def _time(value: Any, zone: ZoneInfo | None) -> datetime:
     text = str(value).strip()
     try:
         if _NUMBER.fullmatch(text):
             return datetime.fromtimestamp(float(Decimal(text)), UTC)
         when = datetime.fromisoformat(text)
-        if when.tzinfo is None and timezone is not None:
-            when = when.replace(tzinfo=ZoneInfo(timezone))
+        if when.tzinfo is None and zone is not None:
+            when = when.replace(tzinfo=zone)
         if when.tzinfo is not None:
             return when.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
@@ -104,7 +239,8 @@ def _time(value: Any, timezone: str | None) -> datetime:
     raise InvalidValue("occurred_at", value, "a time with a zone (for naive times name one: --timezone UTC)")
 
 
-def _check_mapping(source: Source, header: list[str] | None) -> None:
+def check_mapping(source: Source, header: list[str] | None) -> None:
+    """Raise UnknownName for a field that events do not have, or a column that the header does not."""
     for field in (*source.columns, *source.values):
         if field not in FIELDS:
             raise UnknownName("mapped field", field, FIELDS)
@@ -113,8 +249,13 @@ def _check_mapping(source: Source, header: list[str] | None) -> None:
             raise UnknownName(f"column of {field}", column, header)
 
 
-def _split_csv(line: bytes) -> list[str]:
-    try:
-        return next(csv.reader([line.decode("utf-8-sig")], strict=True), [])
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InvalidValue("line", line[:60].decode(errors="replace"), f"one CSV record in UTF-8 ({error})") from None
+def _decoder(make: type[JsonLines] | type[CsvRows]) -> Any:
+    def decoder(source: Source, first_line: bytes, now: datetime) -> Decoder:
+        return make(source, first_line, now)
+
+    return decoder
+
+
+JSONL = FileKind(_decoder(JsonLines))
+CSV = FileKind(_decoder(CsvRows), has_header=True)
+PARQUET = FileKind(_decoder(JsonLines), is_table=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,60 +11,58 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from ops.scores import Score
-from tasks.stores.tables import ingest_files, scores, usage_rejects, watermarks
+from ops.vendor_usage import VendorCost, VendorUsage
+from tasks.sources.interface import Batch
+from tasks.stores.tables import (
+    ingest_files,
+    ingest_sources,
+    scores,
+    usage_rejects,
+    vendor_costs,
+    vendor_usage,
+    watermarks,
+)
 
-RAW_LIMIT = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """How far a file was committed; `file_size` is its size on disk when it had been read to its end, else None."""
-
-    byte_offset: int = 0  # of the decompressed text
-    lines: int = 0
-    file_size: int | None = None
-
-
-def position(connection: sa.Connection, tenant: str, source: str, fingerprint: str) -> Position:
-    """Return how far a file was committed; the start for a new one."""
-    row = connection.execute(
-        sa.select(ingest_files.c.byte_offset, ingest_files.c.lines, ingest_files.c.file_size).where(
-            *_is(tenant, source, fingerprint)
-        )
-    ).one_or_none()
-    return Position(*row) if row else Position()
+RAW_LIMIT = 65_536  # bytes of a rejected row that are kept; one that fits can be tried again
 
 
-def set_read_to_end(connection: sa.Connection, tenant: str, source: str, fingerprint: str, file_size: int) -> None:
-    """Remember that a file of this size was read to its end, so that it is opened again only when it has grown."""
-    connection.execute(sa.update(ingest_files).where(*_is(tenant, source, fingerprint)).values(file_size=file_size))
-
-
-def _is(tenant: str, source: str, fingerprint: str) -> tuple[sa.ColumnElement[bool], ...]:
+def known_files(connection: sa.Connection, tenant: str, source: str, head: str) -> list[sa.Row[Any]]:
+    """Return the files of a source that begin alike, the one that was read the furthest first."""
     files = ingest_files.c
-    return files.tenant_id == tenant, files.source == source, files.fingerprint == fingerprint
+    return list(
+        connection.execute(
+            sa.select(ingest_files)
+            .where(files.tenant_id == tenant, files.source == source, files.head == head)
+            .order_by(files.byte_offset.desc(), files.file_id)
+        )
+    )
+
+
+def set_read_to_end(connection: sa.Connection, tenant: str, source: str, file_id: str, file_size: int) -> None:
+    """Remember that a file of this size was read to its end, so that it is opened again only when it has grown."""
+    files = ingest_files.c
+    is_it = (files.tenant_id == tenant, files.source == source, files.file_id == file_id)
+    connection.execute(sa.update(ingest_files).where(*is_it).values(file_size=file_size))
 
 
 def set_position(connection: sa.Connection, row: dict[str, Any]) -> None:
     """Remember how far a file was read; never moves backwards."""
     statement = insert(ingest_files).values(**row)
     fresh = statement.excluded
+    moved = ("path", "byte_offset", "lines", "chain", "tail", "updated_at")
     statement = statement.on_conflict_do_update(
-        index_elements=["tenant_id", "source", "fingerprint"],
-        set_={
-            "path": fresh.path,
-            "updated_at": fresh.updated_at,
-            "byte_offset": sa.func.greatest(ingest_files.c.byte_offset, fresh.byte_offset),
-            "lines": sa.func.greatest(ingest_files.c.lines, fresh.lines),
-        },
+        index_elements=["tenant_id", "source", "file_id"],
+        set_={name: fresh[name] for name in moved},
+        where=fresh.byte_offset >= ingest_files.c.byte_offset,
     )
     connection.execute(statement)
 
 
 def add_rejects(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Keep lines that were not events, with the reason; a line rejected before is kept once."""
+    """Keep rows that were not events, with the reason; a row rejected before is kept once."""
     if rows:
-        connection.execute(insert(usage_rejects).on_conflict_do_nothing(), list(rows))
+        ordered = sorted(rows, key=lambda row: str(row["reject_id"]))
+        connection.execute(insert(usage_rejects).on_conflict_do_nothing(), ordered)
 
 
 def add_scores(connection: sa.Connection, tenant: str, marks: Sequence[Score]) -> int:
@@ -76,6 +73,46 @@ def add_scores(connection: sa.Connection, tenant: str, marks: Sequence[Score]) -
     rows = [{"tenant_id": tenant, **msgspec.structs.asdict(mark)} for mark in ordered]
     statement = insert(scores).on_conflict_do_nothing().returning(scores.c.score_id)
     return len(connection.execute(statement, rows).all())
+
+
+def replace_reports(connection: sa.Connection, tenant: str, source: str, batch: Batch, now: datetime) -> int:
+    """Put what a vendor reports in place of what it reported of the same buckets before; return how many are new."""
+    usage = [
+        {**_report(tenant, source, item, now), "endpoint": item.endpoint, "model": item.model,
+         "requests": item.requests, **{name: getattr(item, name) for name in _TOKENS}}
+        for item in batch.usage
+    ]  # fmt: skip
+    costs = [
+        {**_report(tenant, source, item, now), "line_item": item.line_item, "cost_usd": item.cost_usd}
+        for item in batch.costs
+    ]
+    return _replace(connection, vendor_usage, usage) + _replace(connection, vendor_costs, costs)
+
+
+_TOKENS = ("input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens")
+
+
+def _report(tenant: str, source: str, item: VendorUsage | VendorCost, now: datetime) -> dict[str, Any]:
+    return {
+        "tenant_id": tenant, "source": source, "bucket_key": item.key, "vendor": item.vendor, "fetched_at": now,
+        "starts_at": item.window.start, "ends_at": item.window.end, "dimensions": item.dimensions,
+    }  # fmt: skip
+
+
+def _replace(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> int:
+    if not rows:
+        return 0
+    key = ("tenant_id", "source", "bucket_key")
+    unique = sorted({row["bucket_key"]: row for row in rows}.values(), key=lambda row: str(row["bucket_key"]))
+    known = sa.select(sa.func.count()).where(
+        table.c.tenant_id == rows[0]["tenant_id"], table.c.source == rows[0]["source"],
+        table.c.bucket_key.in_([row["bucket_key"] for row in unique]),
+    )  # fmt: skip
+    before = int(connection.execute(known).scalar_one())
+    statement = insert(table)
+    changed = {column.name: statement.excluded[column.name] for column in table.c if column.name not in key}
+    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), unique)
+    return len(unique) - before
 
 
 def watermark(connection: sa.Connection, tenant: str, step: str) -> datetime | None:
@@ -92,3 +129,52 @@ def set_watermark(connection: sa.Connection, tenant: str, step: str, reached_at:
         index_elements=["tenant_id", "step"], set_={"reached_at": statement.excluded.reached_at}
     )
     connection.execute(statement)
+
+
+def cursor(connection: sa.Connection, tenant: str, source: str) -> datetime | None:
+    """Return how far a polled source has been read; None before the first poll."""
+    sources = ingest_sources.c
+    return connection.execute(
+        sa.select(sources.cursor_at).where(sources.tenant_id == tenant, sources.source == source)
+    ).scalar_one_or_none()
+
+
+def move_cursor(connection: sa.Connection, tenant: str, source: str, kind: str, reached_at: datetime) -> None:
+    """Remember how far a polled source has been read; never moves backwards."""
+    statement = insert(ingest_sources).values(
+        tenant_id=tenant, source=source, kind=kind, cursor_at=reached_at,
+        first_tried_at=reached_at, last_tried_at=reached_at,
+    )  # fmt: skip
+    later = sa.func.greatest(ingest_sources.c.cursor_at, statement.excluded.cursor_at)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["tenant_id", "source"], set_={"cursor_at": later})
+    )
+
+
+def record_success(
+    connection: sa.Connection, tenant: str, source: str, kind: str, now: datetime, *, found_new: bool
+) -> None:
+    """Remember that a source was loaded; `found_new` when it had something that we had not."""
+    statement = insert(ingest_sources).values(
+        tenant_id=tenant, source=source, kind=kind, first_tried_at=now, last_tried_at=now, last_success_at=now,
+        last_new_at=now if found_new else None,
+    )  # fmt: skip
+    changed: dict[str, Any] = {
+        "kind": kind,
+        "last_tried_at": now,
+        "last_success_at": now,
+        "failures": 0,
+        "last_error": None,
+    }
+    changed |= {"last_new_at": now} if found_new else {}
+    connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "source"], set_=changed))
+
+
+def record_failure(connection: sa.Connection, tenant: str, source: str, kind: str, now: datetime, error: str) -> None:
+    """Remember that a source could not be loaded, and why."""
+    text = error[:2000].encode("utf-8", errors="replace").decode().replace("\x00", "\\0")
+    statement = insert(ingest_sources).values(
+        tenant_id=tenant, source=source, kind=kind, first_tried_at=now, last_tried_at=now, failures=1, last_error=text
+    )
+    changed = {"last_tried_at": now, "failures": ingest_sources.c.failures + 1, "last_error": text}
+    connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "source"], set_=changed))

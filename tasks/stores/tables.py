@@ -64,18 +64,57 @@ rate_cards = sa.Table(
 
 ingest_files = sa.Table(
     "ingest_files", metadata,
-    *(sa.Column(name, sa.Text, primary_key=True) for name in ("tenant_id", "source", "fingerprint")),
-    sa.Column("path", sa.Text, nullable=False), sa.Column("byte_offset", sa.BigInteger, nullable=False),
-    sa.Column("lines", sa.BigInteger, nullable=False), sa.Column("file_size", sa.BigInteger),
-    sa.Column("updated_at", _TIME, nullable=False),
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("tenant_id", "source", "file_id")),
+    sa.Column("head", sa.Text, nullable=False), sa.Column("path", sa.Text, nullable=False),
+    sa.Column("byte_offset", sa.BigInteger, nullable=False), sa.Column("lines", sa.BigInteger, nullable=False),
+    sa.Column("chain", sa.Text, nullable=False), sa.Column("tail", sa.Text, nullable=False),
+    sa.Column("file_size", sa.BigInteger), sa.Column("updated_at", _TIME, nullable=False),
+)  # fmt: skip
+
+ingest_sources = sa.Table(
+    "ingest_sources", metadata,
+    sa.Column("tenant_id", sa.Text, primary_key=True), sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False), sa.Column("first_tried_at", _TIME, nullable=False),
+    sa.Column("last_tried_at", _TIME, nullable=False),
+    *(sa.Column(name, _TIME) for name in ("last_success_at", "last_new_at", "newest_event_at", "cursor_at")),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"), sa.Column("last_error", sa.Text),
+)  # fmt: skip
+
+ingest_chunks = sa.Table(
+    "ingest_chunks", metadata,
+    sa.Column("tenant_id", sa.Text, primary_key=True), sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("starts_at", _TIME, primary_key=True), sa.Column("ends_at", _TIME, primary_key=True),
+    sa.Column("rows", sa.BigInteger, nullable=False), sa.Column("done_at", _TIME, nullable=False),
 )  # fmt: skip
 
 usage_rejects = sa.Table(
     "usage_rejects", metadata,
-    *(sa.Column(name, sa.Text, primary_key=True) for name in ("tenant_id", "source", "fingerprint")),
-    sa.Column("line", sa.BigInteger, primary_key=True), sa.Column("field", sa.Text),
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("tenant_id", "source", "reject_id")),
+    sa.Column("kind", sa.Text, nullable=False), sa.Column("place", sa.Text, nullable=False),
+    sa.Column("position", sa.BigInteger, nullable=False), sa.Column("field", sa.Text),
     sa.Column("reason", sa.Text, nullable=False), sa.Column("raw", sa.Text, nullable=False),
+    sa.Column("cut", sa.Boolean, nullable=False), sa.Column("header", sa.Text),
     sa.Column("rejected_at", _TIME, nullable=False, server_default=sa.func.now()),
+)  # fmt: skip
+
+vendor_usage = sa.Table(
+    "vendor_usage", metadata,
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("tenant_id", "source", "bucket_key")),
+    *(sa.Column(name, sa.Text, nullable=False) for name in ("vendor", "endpoint")),
+    sa.Column("starts_at", _TIME, nullable=False), sa.Column("ends_at", _TIME, nullable=False),
+    sa.Column("model", sa.Text), sa.Column("dimensions", JSONB, nullable=False),
+    *(sa.Column(name, sa.BigInteger) for name in (
+        "requests", "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens")),
+    sa.Column("fetched_at", _TIME, nullable=False),
+)  # fmt: skip
+
+vendor_costs = sa.Table(
+    "vendor_costs", metadata,
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("tenant_id", "source", "bucket_key")),
+    sa.Column("vendor", sa.Text, nullable=False), sa.Column("starts_at", _TIME, nullable=False),
+    sa.Column("ends_at", _TIME, nullable=False), sa.Column("line_item", sa.Text),
+    sa.Column("dimensions", JSONB, nullable=False), sa.Column("cost_usd", _usd(), nullable=False),
+    sa.Column("fetched_at", _TIME, nullable=False),
 )  # fmt: skip
 
 prompt_texts = sa.Table(

@@ -1,38 +1,56 @@
-"""Write usage events: binary COPY into a staging table, then one statement that inserts, prices and rolls up.
+"""Write usage events: binary COPY straight into the table; through a staging table where some are there already.
 
-Before it: `tasks/load_file.py` parses a block of lines. Everything here runs inside the caller's transaction.
+Before it: `tasks/write_usage.py` has them parsed and priced. After it: `tasks/stores/rollups.py` adds what is new.
+Everything here but the partitions runs inside the caller's transaction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from decimal import Decimal
+from typing import Any, NamedTuple
 
+import msgspec
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from ops.usage import UsageEvent
-from tasks.stores import tables
+from ops.usage import Status, UsageEvent
 from tasks.stores.sql import statement
 
-_COLUMNS: dict[str, str] = {
-    "tenant_id": "text", "source": "text", "event_id": "text", "occurred_at": "timestamptz", "vendor": "text",
-    "model": "text", "operation": "text", "status": "text", "error_type": "text", "user_id": "text",
-    "team_id": "text", "feature": "text", "service": "text", "release": "text", "prompt_version": "text",
-    "tier": "text", "input_tokens": "int8", "cached_tokens": "int8", "cache_write_tokens": "int8",
-    "cache_write_1h_tokens": "int8", "output_tokens": "int8", "reasoning_tokens": "int8", "latency_ms": "float8",
-    "ttft_ms": "float8", "cache_hit": "bool", "reported_cost_usd": "numeric", "prompt_hash": "text",
-    "prompt_text": "text",
+_NUMBERS = {"input_tokens", "cached_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens",
+            "reasoning_tokens"}  # fmt: skip
+_OTHERS = {"occurred_at": "timestamptz", "latency_ms": "float8", "ttft_ms": "float8", "cache_hit": "bool",
+           "reported_cost_usd": "numeric"}  # fmt: skip
+FIELDS = tuple(field.name for field in msgspec.structs.fields(UsageEvent))[:-1]  # the text is kept elsewhere
+_TYPES = {
+    "tenant_id": "text", "source": "text", "cost_usd": "numeric", "price_source": "text", "price_snapshot": "text",
+    **{name: "int8" if name in _NUMBERS else _OTHERS.get(name, "text") for name in FIELDS},
 }  # fmt: skip
-_FIELDS = tuple(_COLUMNS)[2:]
+_COPY_TYPES = list(_TYPES.values())
+_COLUMNS = sql.SQL(", ").join(map(sql.Identifier, _TYPES))
+_COPY = sql.SQL("COPY watchkeeper.usage_events ({}) FROM STDIN (FORMAT binary)").format(_COLUMNS)
+_STAGE = sql.SQL("COPY usage_staging ({}) FROM STDIN (FORMAT binary)").format(_COLUMNS)
 _STAGING = sql.SQL("CREATE TEMP TABLE IF NOT EXISTS usage_staging ({}) ON COMMIT DELETE ROWS").format(
-    sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in _COLUMNS.items())
+    sql.SQL(", ").join(
+        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL("numeric(20, 12)" if kind == "numeric" else kind))
+        for name, kind in _TYPES.items()
+    )
 )
-_COPY = sql.SQL("COPY usage_staging ({}) FROM STDIN (FORMAT binary)").format(
-    sql.SQL(", ").join(map(sql.Identifier, _COLUMNS))
-)
+_PARTITION_LOCK = 0x57A7C5
+
+
+class Price(NamedTuple):
+    """What an event costs, by which book; all None for unknown."""
+
+    cost_usd: Decimal | None = None
+    source: str | None = None
+    snapshot: str | None = None
+
+
+Priced = tuple[UsageEvent, Price]
+Key = tuple[str, datetime]
 
 
 def driver(connection: sa.Connection) -> psycopg.Connection[Any]:
@@ -42,36 +60,77 @@ def driver(connection: sa.Connection) -> psycopg.Connection[Any]:
     return inner
 
 
-def stage(connection: sa.Connection, tenant: str, source: str, events: Iterable[UsageEvent]) -> None:
+def copy_new(connection: sa.Connection, tenant: str, source: str, events: Iterable[Priced]) -> bool:
+    """Copy events into the table; False, and nothing written, when one of them is there already."""
+    try:
+        with connection.begin_nested():
+            _copy(connection, _COPY, tenant, source, events)
+    except psycopg.errors.UniqueViolation:
+        return False
+    return True
+
+
+def stage(connection: sa.Connection, tenant: str, source: str, events: Iterable[Priced]) -> None:
     """Copy events into the transaction's staging table."""
-    with driver(connection).cursor() as cursor:
-        cursor.execute(_STAGING)
-        with cursor.copy(_COPY) as copy:
-            copy.set_types(list(_COLUMNS.values()))
-            for event in events:
-                copy.write_row((tenant, source, *(getattr(event, field) for field in _FIELDS)))
+    driver(connection).execute(_STAGING)
+    _copy(connection, _STAGE, tenant, source, events)
 
 
-def insert_staged(connection: sa.Connection) -> int:
-    """Insert the staged events that are not there yet, and return how many were new."""
-    return int(connection.execute(statement("insert_usage")).scalar_one())
+def _copy(connection: sa.Connection, command: sql.Composed, tenant: str, source: str, events: Iterable[Priced]) -> None:
+    fields = msgspec.structs.astuple
+    with driver(connection).cursor() as cursor, cursor.copy(command) as copy:
+        copy.set_types(_COPY_TYPES)
+        for event, price in events:
+            copy.write_row((tenant, source, *price, *fields(event)[:-1]))
 
 
-def ensure_partitions(connection: sa.Connection, days: Iterable[date]) -> None:
-    """Make the day partitions that are missing; ATTACH does not wait for running writers."""
+def insert_staged(connection: sa.Connection, seen_at: datetime) -> set[Key]:
+    """Insert the staged events that are not there yet, and return the keys of those that were new."""
+    rows = connection.execute(statement("insert_staged"), {"seen_at": seen_at})
+    return {(row.event_id, row.occurred_at) for row in rows}
+
+
+def take_out_changed(connection: sa.Connection, seen_at: datetime) -> list[Priced]:
+    """Delete and return the stored events that the staged ones correct: the same id within a day, other contents.
+
+    An event that was stored after `seen_at` is newer than the staged one, and stays.
+    """
+    connection.execute(sa.text("SET LOCAL enable_hashjoin = off"))  # the probe is by key, however large history is
+    connection.execute(sa.text("SET LOCAL enable_mergejoin = off"))
+    rows = connection.execute(statement("take_out_changed"), {"seen_at": seen_at}).all()
+    return [(_event(row), Price(row.cost_usd, row.price_source, row.price_snapshot)) for row in rows]
+
+
+def drop_staged_older(connection: sa.Connection) -> None:
+    """Forget staged events whose id is stored with another time: what is stored is newer."""
+    connection.execute(statement("drop_staged_older"))
+
+
+def _event(row: Any) -> UsageEvent:
+    values = {name: getattr(row, name) for name in FIELDS}
+    return UsageEvent(**{**values, "status": Status(row.status)})
+
+
+def ensure_partitions(engine: sa.Engine, days: Iterable[date]) -> None:
+    """Make the day partitions that are missing, in a transaction of its own; ATTACH does not wait for writers."""
     wanted = {f"usage_events_{day:%Y%m%d}": day for day in days}
-    known = connection.execute(
-        sa.text("SELECT relname FROM pg_class WHERE relnamespace = 'watchkeeper'::regnamespace AND relname = ANY(:n)"),
-        {"n": list(wanted)},
-    ).scalars()
-    missing = sorted(set(wanted) - set(known))
-    if missing:
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_PARTITION_LOCK)))
-    for name in missing:
-        _make_partition(connection, name, wanted[name])
+    with engine.begin() as connection:
+        known = set(partitions(connection))
+        missing = sorted(set(wanted) - known)
+        if missing:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_PARTITION_LOCK)))
+        for name in missing:
+            _make_partition(connection, name, wanted[name])
 
 
-_PARTITION_LOCK = 0x57A7C5
+def partitions(connection: sa.Connection) -> dict[str, date]:
+    """Return the day of every partition of the events, by name."""
+    found = connection.execute(
+        sa.text("SELECT inhrelid::regclass::text FROM pg_inherits "
+                "WHERE inhparent = 'watchkeeper.usage_events'::regclass".replace("::", r"\:\:"))
+    ).scalars()  # fmt: skip
+    names = [name.rpartition(".")[2] for name in found]
+    return {name: datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC).date() for name in names}
 
 
 def _make_partition(connection: sa.Connection, name: str, day: date) -> None:
@@ -88,14 +147,24 @@ def _make_partition(connection: sa.Connection, name: str, day: date) -> None:
         connection.execute(sa.text(command))
 
 
-def staged_models(connection: sa.Connection) -> Sequence[sa.Row[Any]]:
-    """Return the distinct (vendor, model, tier, day) of the staged events that no rate card covers yet."""
-    return connection.execute(statement("staged_models")).all()
+def add_texts(connection: sa.Connection, tenant: str, events: Iterable[UsageEvent]) -> None:
+    """Keep the texts of prompts that are not kept yet."""
+    from sqlalchemy.dialects.postgresql import insert
+
+    from tasks.stores.tables import prompt_texts
+
+    texts = {event.prompt_hash: event.prompt_text for event in events if event.prompt_text and event.prompt_hash}
+    rows = [{"tenant_id": tenant, "prompt_hash": name, "text": text} for name, text in sorted(texts.items())]
+    if rows:
+        connection.execute(insert(prompt_texts).on_conflict_do_nothing(), rows)
 
 
-def add_rate_cards(connection: sa.Connection, cards: Sequence[dict[str, Any]]) -> None:
-    """Store rate cards; one that is there already stays as it is."""
+def add_rate_cards(engine: sa.Engine, cards: Sequence[dict[str, Any]]) -> None:
+    """Store rate cards, in a transaction of its own; one that is there already stays as it is."""
     if cards:
         from sqlalchemy.dialects.postgresql import insert
 
-        connection.execute(insert(tables.rate_cards).on_conflict_do_nothing(), list(cards))
+        from tasks.stores.tables import rate_cards
+
+        with engine.begin() as connection:
+            connection.execute(insert(rate_cards).on_conflict_do_nothing(), list(cards))

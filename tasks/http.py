@@ -1,0 +1,115 @@
+"""Send the requests of a pager, one after the other: spaced, retried, with errors of our own tree.
+
+Before it: a pager of `tasks/sources/` yields requests and is sent responses. After it: `tasks/load_window.py` writes
+each `Batch` that the pager yields in between.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+import msgspec
+
+from ops.errors import Refused, Unavailable
+from tasks.sources.interface import Batch, Pager
+
+TRIES = 5
+LONGEST_WAIT_S = 120.0  # who asks us to wait longer is asked again at the next poll
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
+
+
+@dataclass(slots=True)
+class Courier:
+    """A client that never sends faster than `per_minute`."""
+
+    client: httpx.Client
+    per_minute: float = 60
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    _free_at: float = 0.0
+
+    def run(self, pager: Pager) -> Iterator[Batch]:
+        """Yield the pager's batches.
+
+        Raises:
+            Unavailable: no whole answer after `TRIES` attempts, or a longer wait asked for than we wait.
+            Refused: an answer of the 4xx class that waiting does not mend.
+        """
+        answer: httpx.Response | None = None
+        while True:
+            try:
+                item = pager.send(answer)
+            except StopIteration:
+                return
+            if isinstance(item, Batch):
+                answer = None
+                yield item
+            else:
+                answer = self.fetch(item)
+
+    def fetch(self, request: httpx.Request) -> httpx.Response:
+        """Send one request until there is a whole JSON answer to it."""
+        where = f"{request.url.host}{request.url.path}"
+        for attempt in range(1, TRIES + 1):
+            self._take_turn()
+            answer = self._attempt(request)
+            if isinstance(answer, httpx.Response) and answer.status_code < 400:
+                return answer
+            wait = _wait_after(answer, attempt)
+            _refuse(where, answer)
+            if attempt < TRIES and wait <= LONGEST_WAIT_S:
+                self.sleep(wait)
+            elif wait > LONGEST_WAIT_S:
+                raise Unavailable(where, f"it asks to wait {wait:.0f} s")
+        raise Unavailable(where, f"{_words(answer)}, {TRIES} times")
+
+    def _take_turn(self) -> None:
+        now = self.clock()
+        if self._free_at > now:
+            self.sleep(self._free_at - now)
+        self._free_at = max(now, self._free_at) + 60 / self.per_minute
+
+    def _attempt(self, request: httpx.Request) -> httpx.Response | str:
+        """Return the answer, or what kept a whole one from coming."""
+        try:
+            answer = self.client.send(request)
+            if answer.status_code < 400:
+                msgspec.json.decode(answer.content)
+        except httpx.TransportError as error:
+            return f"{type(error).__name__} {error}".strip()
+        except (msgspec.DecodeError, UnicodeDecodeError, httpx.DecodingError) as error:
+            return f"an answer that is not whole JSON ({error})"
+        return answer
+
+
+def _refuse(where: str, answer: httpx.Response | str) -> None:
+    if isinstance(answer, httpx.Response) and answer.status_code not in _PASSING:
+        raise Refused(where, _words(answer))
+
+
+def _words(answer: httpx.Response | str) -> str:
+    if isinstance(answer, str):
+        return answer
+    return f"{answer.status_code} {answer.reason_phrase} {answer.text[:200]!r}"
+
+
+def _wait_after(answer: httpx.Response | str, attempt: int) -> float:
+    """Return the seconds that Retry-After asks for, else 1, 2, 4, 8."""
+    asked = answer.headers.get("retry-after") if isinstance(answer, httpx.Response) else None
+    return _seconds(asked) if asked and _seconds(asked) >= 0 else 2.0 ** (attempt - 1)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        return (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):
+        return -1.0

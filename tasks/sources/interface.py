@@ -1,0 +1,168 @@
+"""What a kind of source is: how its payloads become records, and how a polled one is asked.
+
+A parser is pure: payload in, records out. A pager is a generator that yields requests, is sent their responses, and
+yields a `Batch` for each page; `tasks/http.py` sends the requests. To add a kind: a file here, a line in `KINDS`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+import msgspec
+
+from ops import scores, usage
+from ops.errors import InvalidValue
+from ops.scores import Score
+from ops.usage import UsageEvent
+from ops.vendor_usage import VendorCost, VendorUsage
+from ops.window import Window
+from tasks.settings import Source
+
+if TYPE_CHECKING:
+    import httpx
+
+Record = UsageEvent | Score
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that is no record, kept with the reason."""
+
+    position: int  # line of the file or row of the page, from 1
+    field: str
+    reason: str
+    raw: bytes
+    identity: str = ""  # of the row, where it has one: the id that it would have got
+
+    @classmethod
+    def of(cls, error: InvalidValue, position: int, raw: bytes, identity: str = "") -> Reject:
+        """Keep a row for what was wrong with it."""
+        return cls(position, error.field, str(error), raw, identity)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a block of lines or a page holds; `skipped` are rows that are no usage and no error either."""
+
+    events: list[UsageEvent] = field(default_factory=list)
+    scores: list[Score] = field(default_factory=list)
+    usage: list[VendorUsage] = field(default_factory=list)
+    costs: list[VendorCost] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    skipped: int = 0
+
+    @property
+    def read(self) -> int:
+        """How many records there were, good and bad."""
+        return len(self.events) + len(self.scores) + len(self.usage) + len(self.costs) + len(self.rejects)
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Put records where they belong."""
+        for record in records:
+            if isinstance(record, Score):
+                self.scores.append(record)
+            else:
+                self.events.append(record)
+
+
+def collect(rows: Iterable[Any], parse: Callable[[Any], Iterable[Record]], now: datetime) -> Batch:
+    """Parse the rows of a page, decoded JSON each; one that is wrong becomes a reject, the others go on."""
+    batch = Batch()
+    for position, row in enumerate(rows, 1):
+        try:
+            batch.add([validated(record, now) for record in parse(row)])
+        except InvalidValue as error:
+            batch.rejects.append(Reject.of(error, position, msgspec.json.encode(row)))
+    return batch
+
+
+def validated(record: Record, now: datetime) -> Record:
+    """Return a record whose every field keeps its limit, or raise InvalidValue."""
+    return scores.validate(record, now) if isinstance(record, Score) else usage.validate(record, now)
+
+
+Pager = Generator["httpx.Request | Batch", "httpx.Response | None", None]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line, or the lines of one record."""
+
+    position: int  # the number of its first line in the file, from 1
+    raw: bytes
+    identity: str  # of this row behind all that stands before it
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """A block of a file: whole lines, or a table's rows as JSON objects, one a line."""
+
+    raw: bytes
+    first: int = 1  # the number of its first line, from 1
+    crc: int = 0  # CRC-32 of all lines before it
+
+    def rows(self, sizes: Iterable[int] | None = None) -> Iterator[Row]:
+        """Yield the rows that are not blank; `sizes` says how many lines each record has, one by default.
+
+        A row's identity is a hash of it, its number and the CRC of everything before: the same in every copy of a
+        file, however it is named or compressed, and as it grows.
+        """
+        lines, position, crc = self.raw.split(b"\n"), self.first, self.crc
+        at = 0
+        for size in sizes or (1 for _ in lines):
+            raw = lines[at] if size == 1 else b"\n".join(lines[at : at + size])
+            if raw.strip():
+                yield Row(position, raw, _identity(crc, position, raw))
+            crc = crc32(b"\n", crc32(raw, crc))
+            at, position = at + size, position + size
+
+    @property
+    def crc_after(self) -> int:
+        """The CRC with which the next block begins."""
+        return crc32(b"\n", crc32(self.raw, self.crc))
+
+
+def _identity(crc: int, position: int, raw: bytes) -> str:
+    return hashlib.blake2b(b"%08x:%d:%s" % (crc, position, raw.rstrip(b"\r")), digest_size=16).hexdigest()
+
+
+Decoder = Callable[[Lines], Batch]  # validates too; a bad row never raises, it becomes a reject
+
+
+@dataclass(frozen=True, slots=True)
+class FileKind:
+    """A log in files. `decoder` takes the source, the file's first line, and the time that bounds events."""
+
+    decoder: Callable[[Source, bytes, datetime], Decoder]
+    has_header: bool = False
+    is_table: bool = False  # Parquet: rows, not lines
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKind:
+    """An HTTP API that is polled, window by window. `pages` may take its window's end for the present."""
+
+    pages: Callable[[Source, Window], Pager]
+    needs: tuple[str, ...] = ("url", "api_key")  # settings without which nothing can be asked
+    longest: timedelta = timedelta(hours=1)  # the window that is asked for at once
+    look_back: timedelta = timedelta(hours=1)  # rows turn up this late, or change
+    corrects: bool = True  # a row read later is truer than the same row read before
+
+
+@dataclass(frozen=True, slots=True)
+class QueryKind:
+    """A database that is asked, window by window."""
+
+    batches: Callable[[Source, Window], Iterator[Batch]]
+    needs: tuple[str, ...] = ("database_url", "query")
+    longest: timedelta = timedelta(days=1)
+    look_back: timedelta = timedelta(hours=1)
+    corrects: bool = True
+
+
+Kind = FileKind | ApiKind | QueryKind
