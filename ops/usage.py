@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
+from operator import attrgetter
 from typing import Annotated
 
 import msgspec
@@ -89,7 +91,7 @@ class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 _TEXT_FIELDS = ("event_id", "vendor", "model", "operation")
 _OPTIONAL_TEXT = ("user_id", "team_id", "feature", "service", "release", "prompt_version", "tier", "prompt_hash")
-_NAMES = ("vendor", "model", "operation", "service", "release", "feature", "team_id")
+NAMES = ("vendor", "model", "operation", "service", "release", "feature", "team_id")
 _TOKEN_FIELDS = (
     "input_tokens",
     "cached_tokens",
@@ -121,7 +123,9 @@ def validate(event: UsageEvent, now: datetime) -> UsageEvent:
         value = getattr(event, field)
         if value is not None and not (math.isfinite(value) and 0 <= value <= DAY_MS):
             raise InvalidValue(field, value, "between 0 and a day in milliseconds")
-    return validate_decoded(event, now)
+    check_time(event.occurred_at, now)
+    check_names(names_of(event))
+    return check_amounts(event)
 
 
 def _check_texts(event: UsageEvent) -> None:
@@ -136,32 +140,23 @@ def _check_texts(event: UsageEvent) -> None:
         _check_storable("prompt_text", event.prompt_text)
 
 
-def validate_decoded(event: UsageEvent, now: datetime) -> UsageEvent:
-    """Check what no type can say: the time, how the counts relate, the amount, the bytes of names.
+names_of: Callable[[UsageEvent], tuple[str | None, ...]] = attrgetter(*NAMES)
 
-    Enough for an event that msgspec decoded from a text without NUL; called once for every line of a log, so that the
-    common case is three comparisons.
 
-    Raises:
-        InvalidValue: as `validate`.
-    """
-    if not is_plausible(event.occurred_at, now):
-        check_time(event.occurred_at, now)
+def check_names(names: tuple[str | None, ...]) -> None:
+    """Raise InvalidValue for the first of NAMES that is longer than a key of the roll-ups allows."""
+    for field, value in zip(NAMES, names, strict=True):
+        if value is not None and len(value.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES:
+            raise InvalidValue(field, value, f"at most {MAX_NAME_BYTES} bytes of UTF-8")
+
+
+def check_amounts(event: UsageEvent) -> UsageEvent:
+    """Return the event when its counts fit each other and its cost can be one, or raise InvalidValue."""
     if event.cached_tokens or event.cache_write_tokens or event.reasoning_tokens or event.cache_write_1h_tokens:
         _check_parts(event)
     if event.reported_cost_usd is not None:
         _check_cost(event.reported_cost_usd)
-    _check_names(
-        event.vendor, event.model, event.operation, event.service, event.release, event.feature, event.team_id
-    )  # fmt: skip
     return event
-
-
-@lru_cache(maxsize=10_000)
-def _check_names(*names: str | None) -> None:
-    for field, value in zip(_NAMES, names, strict=True):
-        if value is not None and len(value.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES:
-            raise InvalidValue(field, value, f"at most {MAX_NAME_BYTES} bytes of UTF-8")
 
 
 def check_text(field: str, value: str) -> None:
@@ -180,16 +175,11 @@ def _unstorable(value: str) -> bool:
     return any(0xD800 <= ord(char) <= 0xDFFF for char in value)
 
 
-def is_plausible(when: datetime, now: datetime) -> bool:
-    """Whether a time has a zone and lies between EARLIEST and a day after `now`."""
-    return when.tzinfo is not None and EARLIEST <= when <= now + MAX_SKEW
-
-
 def check_time(when: datetime, now: datetime) -> None:
-    """Raise InvalidValue for a time without a zone, before EARLIEST, or more than a day after `now`."""
+    """Raise InvalidValue for a time without a zone, before EARLIEST, or more than MAX_SKEW after `now`."""
     if when.tzinfo is None:
         raise InvalidValue("occurred_at", when.isoformat(), "a time with a zone (or set `timezone` on the source)")
-    if not is_plausible(when, now):
+    if not EARLIEST <= when <= now + MAX_SKEW:
         raise InvalidValue("occurred_at", when.isoformat(), f"between {EARLIEST:%Y-%m-%d} and a day from now")
 
 

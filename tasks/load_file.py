@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from ops.errors import InvalidValue
 from tasks import read_lines, read_parquet
 from tasks.log_file import LogFile
+from tasks.read_ahead import read_ahead
 from tasks.read_lines import MAX_LINE_BYTES, Block, Head, Position
 from tasks.settings import Source
 from tasks.sources import file_kind_of
@@ -54,12 +55,14 @@ def load_file(
         return total
     origin = Origin(source.name, source.kind, ledger.path, head.first_line if kind.has_header else None)
     writer = Writer(target)
-    for block in _blocks(kind, file, ledger.position if resume else Position(), growing=resume):
-        with without_collector():
-            done = writer.write(_batch(block, decode), origin, now, also=partial(ledger.move, block.after, now))
-        total = replace(total.plus(done), seconds=round(time.monotonic() - started, 3))
-        if progress:
-            progress(total)
+    blocks = _blocks(kind, file, ledger.position if resume else Position(), growing=resume)
+    with without_collector():
+        prepared = ((writer.prepare(_batch(block, decode)), block.after) for block in blocks)
+        for batch, after in read_ahead(prepared):
+            done = writer.commit(batch, origin, now, also=partial(ledger.move, after, now))
+            total = replace(total.plus(done), seconds=round(time.monotonic() - started, 3))
+            if progress:
+                progress(total)
     with target.engine.begin() as connection:
         ingest.set_read_to_end(connection, target.tenant, source.name, ledger.file_id, size)
     return total

@@ -179,7 +179,7 @@ class Unpacked:
             part: bytes = self._member.decompress(packed, limit)
             self._left = getattr(self._member, "unconsumed_tail", b"")
             if self._member.eof:
-                self._left, self._member = self._member.unused_data + self._left, None
+                self._left, self._member = self._member.unused_data, None
             elif at_end and not part:
                 raise EOFError("it ends in the middle")
             if part:

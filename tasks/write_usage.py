@@ -78,6 +78,15 @@ class Origin:
     header: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch on the way to its commit."""
+
+    batch: Batch
+    events: list[Priced]
+    deltas: Deltas  # as long as all events are new
+
+
 class Writer:
     """Writes the batches of one source, one after the other.
 
@@ -95,46 +104,49 @@ class Writer:
     def write(
         self, batch: Batch, origin: Origin, now: datetime, also: Callable[[sa.Connection], None] | None = None
     ) -> Loaded:
-        """Write everything in one transaction, and `also` what the caller remembers in it.
+        """Prepare and commit a batch."""
+        return self.commit(self.prepare(batch), origin, now, also)
 
-        `now` is when the batch was seen. A deadlock with another loader is tried again.
-        """
-        events = self._prepare(batch.events)
-        for attempt in range(1, _TRIES + 1):
-            try:
-                with self._target.engine.begin() as connection:
-                    return self._write(connection, batch, events, origin, now, also)
-            except sa.exc.OperationalError as error:
-                if attempt == _TRIES or not _is_passing(error.orig):
-                    raise
-            except psycopg.OperationalError as error:
-                if attempt == _TRIES or not _is_passing(error):
-                    raise
-        raise AssertionError("unreachable")
-
-    def _prepare(self, events: Sequence[UsageEvent]) -> list[Priced]:
-        """Drop what a batch holds twice, price the rest, and make its partitions."""
-        unique = _unique(events, last_wins=self._corrects)
+    def prepare(self, batch: Batch) -> Prepared:
+        """Drop what a batch holds twice, price and sum up the rest, and make its partitions."""
+        unique = _unique(batch.events, last_wins=self._corrects)
         new_days = {event.occurred_at.date() for event in unique} - self._days
         if new_days:
             usage.ensure_partitions(self._target.engine, new_days)
             self._days |= new_days
         prices = self._pricer.price(unique) if self._pricer else [Price()] * len(unique)
-        return list(zip(unique, prices, strict=True))
+        priced = list(zip(unique, prices, strict=True))
+        return Prepared(batch, priced, _deltas(priced) if self._target.rolls_up else Deltas())
+
+    def commit(
+        self, prepared: Prepared, origin: Origin, now: datetime, also: Callable[[sa.Connection], None] | None = None
+    ) -> Loaded:
+        """Write everything in one transaction, and `also` what the caller remembers in it.
+
+        `now` is when the batch was seen. A deadlock with another loader is tried again.
+        """
+        for attempt in range(1, _TRIES + 1):
+            try:
+                with self._target.engine.begin() as connection:
+                    return self._write(connection, prepared, origin, now, also)
+            except (sa.exc.OperationalError, psycopg.OperationalError) as error:
+                if attempt == _TRIES or not _is_passing(error):
+                    raise
+        raise AssertionError("unreachable")
 
     def _write(
-        self, connection: sa.Connection, batch: Batch, events: list[Priced], origin: Origin, now: datetime,
+        self, connection: sa.Connection, prepared: Prepared, origin: Origin, now: datetime,
         also: Callable[[sa.Connection], None] | None,
     ) -> Loaded:  # fmt: skip
-        new, old = self._store(connection, origin.source, events, now)
-        tenant = self._target.tenant
+        batch, tenant = prepared.batch, self._target.tenant
+        new, old = self._store(connection, origin.source, prepared.events, now)
         scored = ingest.add_scores(connection, tenant, batch.scores)
         reported = ingest.replace_reports(connection, tenant, origin.source, batch, now)
         ingest.add_rejects(connection, [_reject_row(tenant, origin, reject) for reject in batch.rejects])
         if self._target.keep_texts:
             usage.add_texts(connection, tenant, (event for event, _ in new))
         if self._target.rolls_up:
-            self._roll_up(connection, new, old)
+            self._roll_up(connection, prepared, new, old)
         if new or scored:
             ingest.set_watermark(connection, tenant, "load", now)
         if also:
@@ -167,14 +179,19 @@ class Writer:
         keys = usage.insert_staged(connection, now)
         return [item for item in events if (item[0].event_id, item[0].occurred_at) in keys], old
 
-    def _roll_up(self, connection: sa.Connection, new: list[Priced], old: list[Priced]) -> None:
-        deltas = Deltas()
-        for priced, sign in ((new, 1), (old, -1)):
-            deltas.add([event for event, _ in priced], [price.cost_usd for _, price in priced], sign)
+    def _roll_up(self, connection: sa.Connection, prepared: Prepared, new: list[Priced], old: list[Priced]) -> None:
+        deltas = prepared.deltas if len(new) == len(prepared.events) and not old else _deltas(new, old)
         rollups.add(connection, self._target.tenant, deltas)
         if old:
             hours = {floor_hour(event.occurred_at) for event, _ in old}
             rollups.drop_empty(connection, self._target.tenant, hours)
+
+
+def _deltas(new: list[Priced], old: Sequence[Priced] = ()) -> Deltas:
+    deltas = Deltas()
+    for priced, sign in ((new, 1), (old, -1)):
+        deltas.add([event for event, _ in priced], [price.cost_usd for _, price in priced], sign)
+    return deltas
 
 
 @contextmanager
@@ -201,9 +218,11 @@ def _unique(events: Sequence[UsageEvent], *, last_wins: bool) -> Sequence[UsageE
     return list(found.values())
 
 
-def _is_passing(error: object) -> bool:
+def _is_passing(error: Exception) -> bool:
+    """Whether the database asks to try again."""
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
     passing = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
-    return isinstance(error, passing)
+    return isinstance(cause, passing)
 
 
 def _reject_row(tenant: str, origin: Origin, reject: Reject) -> dict[str, Any]:

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 
 from ops.usage import Status, UsageEvent
 from ops.window import floor_day
-from tasks.load_file import Target, write_events
+from tasks.sources.interface import Batch
 from tasks.stores.tables import usage_hourly
+from tasks.write_usage import Loaded, Origin, Target, Writer
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)  # a Thursday
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -34,10 +35,10 @@ def failed(before: timedelta, **fields: Any) -> UsageEvent:
     return event(before, **{"status": Status.FAILURE, "error_type": "timeout", **fields})
 
 
-def load(engine: sa.Engine, events: Iterable[UsageEvent], tenant: str = TENANT) -> None:
-    """Insert, price and roll up."""
-    with engine.begin() as connection:
-        write_events(connection, Target(engine, tenant), "log", list(events))
+def load(engine: sa.Engine, events: Iterable[UsageEvent], tenant: str = TENANT, **options: Any) -> Loaded:
+    """Insert, price and roll up; `options` are those of a Target."""
+    writer = Writer(Target(engine, tenant, **options))
+    return writer.write(Batch(events=list(events)), Origin("log", "jsonl", "by hand"), NOW)
 
 
 def insert(engine: sa.Engine, table: sa.Table, rows: Iterable[dict[str, Any]]) -> None:

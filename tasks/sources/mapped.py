@@ -11,6 +11,7 @@ import io
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,13 +19,18 @@ import msgspec
 
 from ops.errors import InvalidValue, UnknownName
 from ops.usage import (
+    EARLIEST,
+    MAX_SKEW,
     Status,
     UsageEvent,
+    check_amounts,
+    check_names,
+    check_time,
+    names_of,
     normalise_model,
     normalise_operation,
     normalise_vendor,
     validate,
-    validate_decoded,
 )
 from tasks.settings import Source
 from tasks.sources.interface import Batch, Decoder, FileKind, Lines, Reject, Row
@@ -64,6 +70,7 @@ class JsonLines:
     def __init__(self, source: Source, first_line: bytes, now: datetime) -> None:  # noqa: ARG002  the kind's signature
         self._mapping = Mapping(source, now)
         self._typed = _typed_decoder(self._mapping)
+        self._latest = now + MAX_SKEW
 
     def __call__(self, block: Lines) -> Batch:
         """Return the records of a block; see `Decoder`."""
@@ -81,17 +88,20 @@ class JsonLines:
             return None
 
     def _settled(self, event: UsageEvent) -> UsageEvent:
-        """Write the names as the price book does, and check what types do not say."""
-        if not event.event_id or event.occurred_at.tzinfo is not UTC or event.prompt_text is not None:
+        """Write the names as the price book does, and check what types do not say; this is done for every line.
+
+        Raises:
+            LookupError: the row needs its identity, its zone or a hash.
+        """
+        when = event.occurred_at
+        if not event.event_id or when.tzinfo is not UTC or event.prompt_text is not None:
             raise LookupError
-        vendor, model = normalise_vendor(event.vendor), normalise_model(event.model)
-        operation = normalise_operation(event.operation)
-        if vendor != event.vendor or model != event.model or operation != event.operation:
-            if not (vendor and model):
-                raise LookupError
-            for field, known in zip(_NORMALISE, (vendor, model, operation), strict=True):
-                msgspec.structs.force_setattr(event, field, known)
-        return validate_decoded(event, self._mapping.now)
+        if not EARLIEST <= when <= self._latest:
+            check_time(when, self._mapping.now)
+        changed = _normalised(names_of(event))
+        for field, name in changed:
+            msgspec.structs.force_setattr(event, field, name)
+        return check_amounts(event)
 
     def _row_by_row(self, block: Lines) -> Batch:
         batch = Batch()
@@ -109,6 +119,20 @@ class JsonLines:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidValue, LookupError):
                 pass
         return self._mapping.event(_object(row.raw), row.identity)
+
+
+@lru_cache(maxsize=10_000)
+def _normalised(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return the names of an event that are written otherwise, when each fits its key.
+
+    Raises:
+        LookupError: nothing is left of a name.
+    """
+    check_names(names)
+    known = {field: normalise(name) for (field, normalise), name in zip(_NORMALISE.items(), names, strict=False)}
+    if not all(known.values()):
+        raise LookupError
+    return tuple((field, known[field]) for field, name in zip(known, names, strict=False) if known[field] != name)
 
 
 class CsvRows:

@@ -20,12 +20,14 @@ from ops.deployment.gates import replay
 from ops.errors import InvalidValue, NotFound, UnknownName
 from ops.window import Window
 from tasks.advance_rollout import abort_rollout, advance_rollouts, start_rollout
-from tasks.load_file import Target, load_file
+from tasks.load_file import load_file
+from tasks.log_file import LogFile
 from tasks.settings import RolloutPlan, Settings, Source
 from tasks.simulate_traffic import simulate, splits_of
 from tasks.simulator import Scenario, Traffic
 from tasks.stores import rollouts
 from tasks.stores import tables as t
+from tasks.write_usage import Target
 from tests.hand_made import HOUR, NOW, event, failed, insert, load, rows_of
 from tests.waiting import are_waiting
 
@@ -408,7 +410,7 @@ def test_rollout_of_a_simulated_release(
         written = simulate(traffic, window, tmp_path, scenarios=wrong, splits=splits)
         now = window.end
         source = Source(name="gateway", path=str(written.usage))
-        load_file(Target(engine, settings.tenant), source, written.usage, now)
+        load_file(Target(engine, settings.tenant), source, LogFile(str(written.usage)), now)
         advance(engine, settings, now)
     assert [row.state for row in rows_of(engine, t.rollouts)] == [state]
     assert split(engine).control_release == ("v2" if state == "promoted" else "v1")

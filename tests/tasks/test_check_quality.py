@@ -16,13 +16,15 @@ from ops.monitoring.quality import EVENT_CHECKS
 from ops.usage import MAX_TOKENS
 from ops.window import Window, floor_day
 from tasks.check_quality import Checked, check_quality, report_markdown
-from tasks.load_file import Target, load_file
+from tasks.load_file import load_file
+from tasks.log_file import LogFile
 from tasks.resources import administration, drop_database
 from tasks.settings import Settings, Source
 from tasks.simulate_traffic import simulate
 from tasks.simulator import Traffic
 from tasks.stores import usage
 from tasks.stores.tables import quality_checks, usage_events
+from tasks.write_usage import Target
 from tests.hand_made import DAY, HOUR, MINUTE, MOMENT, NOW, event, load, rows_of
 
 TODAY = floor_day(NOW)
@@ -38,7 +40,7 @@ def outcomes(results: list[Checked]) -> dict[str, str]:
 def test_checks_all_pass_on_a_clean_simulated_day(engine: sa.Engine, settings: Settings, tmp_path: Path) -> None:
     written = simulate(Traffic(seed=2, requests_per_hour=40), Window(TODAY - DAY, TODAY), tmp_path)
     source = Source(name="gateway", path=str(written.usage))
-    load_file(Target(engine, settings.tenant), source, written.usage, NOW)
+    load_file(Target(engine, settings.tenant), source, LogFile(str(written.usage)), NOW)
     results = check_quality.fn(engine, settings, TODAY)
     assert [result.name for result in results] == [check.name for check in EVENT_CHECKS]
     assert outcomes(results) == {}
@@ -113,7 +115,7 @@ def lax(server_url: str, template: str) -> Iterator[sa.Engine]:
         drops = [f"DROP CONSTRAINT {row.conname}" for row in connection.execute(sa.text(constraints + kinds))]
         drops += [f"ALTER {column} DROP NOT NULL" for column in _REQUIRED]
         connection.execute(sa.text(f"ALTER TABLE watchkeeper.usage_events {', '.join(drops)}"))
-        usage.ensure_partitions(connection, [TODAY.date()])
+    usage.ensure_partitions(engine, [TODAY.date()])
     yield engine
     engine.dispose()
     drop_database(server_url, name)

@@ -11,12 +11,14 @@ import sqlalchemy as sa
 
 from ops.window import Window
 from tasks.evaluate_alerts import Evaluated, evaluate_alerts
-from tasks.load_file import Target, load_file
+from tasks.load_file import load_file
+from tasks.log_file import LogFile
 from tasks.settings import Alerting, Channel, Settings, Source
 from tasks.simulate_traffic import simulate
 from tasks.simulator import Scenario, Traffic
 from tasks.stores import alerts, ingest
 from tasks.stores import tables as t
+from tasks.write_usage import Target
 from tests.hand_made import DAY, HOUR, NOW, event, failed, hour_row, insert, load, rows_of, score_row
 from tests.waiting import are_waiting
 
@@ -254,7 +256,7 @@ def test_outage_of_a_simulated_vendor_is_told_under_its_name(
     outage = Scenario("vendor-outage", hours, {"vendor": "anthropic"})
     written = simulate(Traffic(seed=3, requests_per_hour=500), hours, tmp_path, scenarios=[outage])
     source = Source(name="gateway", path=str(written.usage))
-    load_file(Target(engine, settings.tenant), source, written.usage, NOW)
+    load_file(Target(engine, settings.tenant), source, LogFile(str(written.usage)), NOW)
     found = [evaluate(NOW + number * timedelta(seconds=1)) for number in range(2)]
     assert "availability vendor:anthropic" in found[-1].firing
     assert not {"availability vendor:openai", "availability vendor:google"} & set(found[-1].firing)

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from ops.cost.pricing import rate_cards
 from ops.usage import Status, UsageEvent
-from tasks.price_usage import price_staged
-from tasks.stores import usage
+from tasks import price_usage
+from tasks.price_usage import Pricer
 from tasks.stores.tables import rate_cards as table
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -24,10 +24,10 @@ def call(**fields: Any) -> UsageEvent:
     return msgspec.structs.replace(CALL, **fields)
 
 
-def price(engine: sa.Engine, *events: UsageEvent) -> list[str]:
-    with engine.begin() as connection:
-        usage.stage(connection, "t", "log", events)
-        return price_staged(connection)
+def price(engine: sa.Engine, *events: UsageEvent) -> tuple[str, ...]:
+    pricer = Pricer(engine)
+    pricer.price(events)
+    return pricer.unknown(events)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def cards(engine: sa.Engine):
 
 
 def test_card_is_stored_as_the_book_has_it(cards, engine: sa.Engine) -> None:
-    assert price(engine, call(), call(event_id="f")) == []
+    assert price(engine, call(), call(event_id="f")) == ()
     [expected] = rate_cards("openai", "gpt-4o", None, NOON.date())
     [row] = cards()
     assert row.input_usd == Decimal("0.0000025")
@@ -71,5 +71,28 @@ def test_card_that_is_there_stays_as_it_is(cards, engine: sa.Engine) -> None:
 def test_unknown_models_are_named_once_in_order_and_get_no_card(cards, engine: sa.Engine) -> None:
     days = [NOON, NOON + timedelta(days=1)]
     events = [call(model=name, occurred_at=when) for when in days for name in ("mystery-2", "mystery-1")]
-    assert price(engine, *events) == ["openai/mystery-1", "openai/mystery-2"]
+    assert price(engine, *events) == ("openai/mystery-1", "openai/mystery-2")
     assert cards() == []
+
+
+def test_price_names_its_book_and_edition_and_is_rounded_as_stored(engine: sa.Engine) -> None:
+    [found] = Pricer(engine).price([call(model="text-embedding-3-small", input_tokens=1)])
+    [card] = rate_cards("openai", "text-embedding-3-small", None, NOON.date())
+    assert found == (Decimal("0.000000020000"), card.price_source, card.snapshot)  # 1 x $0.02 / 1,000,000
+
+
+def test_unknown_model_has_no_price_and_a_cache_hit_of_it_is_free(engine: sa.Engine) -> None:
+    unknown, hit = Pricer(engine).price([call(model="mystery"), call(model="mystery", cache_hit=True)])
+    assert unknown == (None, None, None)
+    assert hit == (0, "gateway-cache", None)
+
+
+def test_pricer_that_has_seen_too_many_cards_begins_anew(
+    cards, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(price_usage, "CARDS", 1)
+    pricer = Pricer(engine)
+    costs = [pricer.price([call(model=name, input_tokens=1, output_tokens=0)])[0].cost_usd
+             for name in ("gpt-4o", "gpt-4o-mini", "o3", "gpt-4o")]  # fmt: skip
+    assert costs[0] == costs[3] == Decimal("0.0000025")
+    assert len(cards()) == 3

@@ -12,17 +12,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.errors import InvalidValue, NotFound, Unavailable
-from tasks.read_lines import BLOCK_BYTES, MAX_LINE_BYTES, Block, Head, read_blocks, read_head
+from tasks.log_file import LogFile
+from tasks.read_lines import (
+    BLOCK_BYTES,
+    BOM,
+    MAX_LINE_BYTES,
+    Block,
+    Head,
+    Position,
+    is_continued,
+    read_blocks,
+    read_head,
+)
 
 ONE, TWO = b'{"a":1}', b'{"a":2}'
 
 
 @pytest.fixture
 def write(tmp_path):
-    def written(content: bytes, name: str = "log.jsonl") -> Path:
+    def written(content: bytes, name: str = "log.jsonl") -> LogFile:
         path = tmp_path / name
         path.write_bytes(gzip.compress(content, 1) if path.suffix == ".gz" else content)
-        return path
+        return LogFile(str(path))
 
     return written
 
@@ -54,39 +65,55 @@ def test_head_of_a_file_is_that_of_its_compressed_copy(write) -> None:
     assert read_head(copies[0], header=False) == read_head(copies[1], header=False)
 
 
+def test_head_behind_a_byte_order_mark_is_that_without_it(write) -> None:
+    assert read_head(write(BOM + ONE + b"\n"), header=False) == head(ONE, ONE)
+    assert read_head(write(BOM + b"a,b\n1,2\n"), header=True) == head(b"a,b\n1,2", b"a,b")
+
+
 BLOCKS = {
-    "whole lines": (b"1\n2\n", "log.jsonl", [Block([b"1", b"2"], 1, 4, 2)]),
+    "whole lines": (b"1\n2\n", "log.jsonl", [(b"1\n2", 1, 4, 2)]),
     "a last object without its newline is not passed": (
         b"1\n" + ONE,
         "log.jsonl",
-        [Block([b"1"], 1, 2, 1), Block([ONE], 2, 2, 1)],
+        [(b"1", 1, 2, 1), (ONE, 2, 2, 1)],
     ),
-    "half an object waits": (b"1\n" + ONE[:-1], "log.jsonl", [Block([b"1"], 1, 2, 1)]),
-    "half a line of text waits": (b"1\n2", "log.jsonl", [Block([b"1"], 1, 2, 1)]),
-    "a compressed file is whole": (b"1\n2", "log.jsonl.gz", [Block([b"1"], 1, 2, 1), Block([b"2"], 2, 2, 1)]),
-    "a CSV that is not growing is whole": (b"1\n2", "log.csv", [Block([b"1"], 1, 2, 1), Block([b"2"], 2, 2, 1)]),
+    "half an object waits": (b"1\n" + ONE[:-1], "log.jsonl", [(b"1", 1, 2, 1)]),
+    "half a line of text waits": (b"1\n2", "log.jsonl", [(b"1", 1, 2, 1)]),
+    "a compressed file is whole": (b"1\n2", "log.jsonl.gz", [(b"1", 1, 2, 1), (b"2", 2, 2, 1)]),
+    "a CSV that is not growing is whole": (b"1\n2", "log.csv", [(b"1", 1, 2, 1), (b"2", 2, 2, 1)]),
     "nothing": (b"", "log.jsonl", []),
     "nothing, compressed": (b"", "log.jsonl.gz", []),
-    "blank lines are lines": (b"\n\n1\n", "log.jsonl", [Block([b"", b"", b"1"], 1, 4, 3)]),
+    "blank lines are lines": (b"\n\n1\n", "log.jsonl", [(b"\n\n1", 1, 4, 3)]),
+    "a byte order mark is passed": (BOM + b"1\n", "log.jsonl", [(b"1", 1, 5, 1)]),
+    "gzip member behind member": (b"1\n", "twice.jsonl.gz", [(b"1\n1", 1, 4, 2)]),
 }
 
 
+def told(block: Block) -> tuple[bytes, int, int, int]:
+    """Return the block's bytes, its first line, and the offset and the lines behind it."""
+    return block.lines.raw, block.lines.first, block.after.offset, block.after.lines
+
+
 @pytest.mark.parametrize(("content", "name", "expected"), BLOCKS.values(), ids=BLOCKS)
-def test_blocks_are(content: bytes, name: str, expected: list[Block], write) -> None:
-    assert list(read_blocks(write(content, name))) == expected
+def test_blocks_are(content: bytes, name: str, expected: list[tuple[bytes, int, int, int]], write) -> None:
+    file = write(content, name)
+    if name.startswith("twice"):
+        path = Path(file.address)
+        path.write_bytes(path.read_bytes() + bytes(8) + path.read_bytes())  # zeros between members are padding
+    assert list(map(told, read_blocks(file))) == expected
 
 
 def test_last_row_of_a_growing_csv_waits_for_its_end(write) -> None:
-    path = write(b"a\n1\n2", "log.csv")
-    assert [block.lines for block in read_blocks(path, growing=True)] == [[b"a", b"1"]]
+    file = write(b"a\n1\n2", "log.csv")
+    assert [block.lines.raw for block in read_blocks(file, growing=True)] == [b"a\n1"]
     assert read_head(write(b"a\n1", "log.csv"), header=True, growing=True) is None
 
 
 @pytest.mark.parametrize("name", ["log.jsonl", "log.jsonl.gz"])
 def test_blocks_behind_a_position_are_the_rest(name: str, write) -> None:
-    path = write(b"1\n2\n3\n", name)
-    assert list(read_blocks(path, skip_bytes=4, first_line=3)) == [Block([b"3"], 3, 6, 3)]
-    assert list(read_blocks(path, skip_bytes=6, first_line=4)) == []
+    file = write(b"1\n2\n3\n", name)
+    assert list(map(told, read_blocks(file, Position(4, 2)))) == [(b"3", 3, 6, 3)]
+    assert list(read_blocks(file, Position(6, 3))) == []
 
 
 LINE = b"x" * 999 + b"\n"
@@ -95,12 +122,15 @@ LINE = b"x" * 999 + b"\n"
 @pytest.mark.parametrize("name", ["log.jsonl", "log.jsonl.gz"])
 def test_long_file_comes_in_blocks_cut_at_newlines(name: str, write) -> None:
     count = BLOCK_BYTES // len(LINE) * 2 + 10
-    blocks = list(read_blocks(write(LINE * count, name)))
+    file = write(LINE * count, name)
+    blocks = list(read_blocks(file))
     assert len(blocks) == 3
-    assert sum(len(block.lines) for block in blocks) == count
-    assert all(line == LINE[:-1] for block in blocks for line in block.lines)
-    assert [block.end_offset for block in blocks] == [block.end_line * len(LINE) for block in blocks]
-    assert [block.first_line for block in blocks] == [1, blocks[0].end_line + 1, blocks[1].end_line + 1]
+    lines = [line for block in blocks for line in block.lines.raw.split(b"\n")]
+    assert len(lines) == count
+    assert set(lines) == {LINE[:-1]}
+    assert [block.after.offset for block in blocks] == [block.after.lines * len(LINE) for block in blocks]
+    assert [block.lines.first for block in blocks] == [1, blocks[0].after.lines + 1, blocks[1].after.lines + 1]
+    assert [told(block) for block in read_blocks(file, blocks[0].after)] == [told(block) for block in blocks[1:]]
 
 
 @given(st.lists(st.binary(max_size=20).map(lambda line: line.replace(b"\n", b"")), max_size=8), st.data())
@@ -110,20 +140,62 @@ def test_any_position_resumes_exactly(lines: list[bytes], data: st.DataObject) -
         file.write(b"".join(line + b"\n" for line in lines))
         file.flush()
         offset = sum(len(line) + 1 for line in lines[:passed])
-        blocks = list(read_blocks(Path(file.name), skip_bytes=offset, first_line=passed + 1))
-    assert [line for block in blocks for line in block.lines] == lines[passed:]
-    assert all(block.end_line == len(lines) for block in blocks)
+        blocks = list(read_blocks(LogFile(file.name), Position(offset, passed)))
+    found = [line for block in blocks for line in block.lines.raw.split(b"\n")]
+    expected = lines if passed else [line.removeprefix(BOM) if n == 0 else line for n, line in enumerate(lines)]
+    assert found == expected[passed:]
+    assert all(block.after.lines == len(lines) for block in blocks)
+
+
+QUOTED = b'"one\ntwo"\n'
+
+
+def test_block_is_never_cut_between_two_quotes(write) -> None:
+    filler = b'"' + b"y\n" * (BLOCK_BYTES // 4) + b'"\n'
+    content = filler * 3 + QUOTED
+    blocks = list(read_blocks(write(content, "log.csv"), quoted=True))
+    assert len(blocks) > 1
+    assert all(block.lines.raw.count(b'"') % 2 == 0 for block in blocks)
+    assert b"\n".join(block.lines.raw for block in blocks) + b"\n" == content
+
+
+def test_quotes_that_never_close_hold_nothing_up(write) -> None:
+    content = b'inch,5"\n' + b"z\n" * (MAX_LINE_BYTES // 2 + BLOCK_BYTES)
+    blocks = list(read_blocks(write(content, "log.csv"), quoted=True))
+    assert b"\n".join(block.lines.raw for block in blocks) + b"\n" == content
+
+
+CONTINUED = {
+    "of the same bytes": (b"1\n2\n", b"1\n2\n", True),
+    "of the same bytes and more": (b"1\n2\n", b"1\n2\n3\n", True),
+    "of other bytes": (b"1\n2\n", b"1\n3\n", False),
+    "that is shorter": (b"1\n2\n", b"1\n", False),
+    "that is empty": (b"1\n2\n", b"", False),
+}
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "log.jsonl.gz"])
+@pytest.mark.parametrize(("before", "after", "expected"), CONTINUED.values(), ids=CONTINUED)
+def test_position_is_known_again_in_a_file(before: bytes, after: bytes, expected: bool, name: str, write) -> None:
+    position = list(read_blocks(write(before, name)))[-1].after
+    assert is_continued(write(after, name), position) is expected
+
+
+def test_position_at_the_start_is_known_in_any_file(write) -> None:
+    assert is_continued(write(b"anything"), Position())
 
 
 def test_blocks_before_the_damage_of_a_cut_gzip_are_kept(write) -> None:
     noise = Random(1)  # noqa: S311  so that the compressed file is as long as its text
     content = b"".join(noise.randbytes(500).hex().encode() + b"\n" for _ in range(BLOCK_BYTES // 1001 + 2000))
-    path = write(content, "log.jsonl.gz")
+    file = write(content, "log.jsonl.gz")
+    path = Path(file.address)
     path.write_bytes(path.read_bytes()[:-100])
-    blocks = read_blocks(path)
-    assert next(blocks).lines[0] == content[:1000]
+    found: list[bytes] = []
     with pytest.raises(Unavailable, match=r"log.jsonl.gz is unavailable: damaged or cut gzip"):
-        next(blocks)
+        found.extend(line for block in read_blocks(file) for line in block.lines.raw.split(b"\n"))
+    assert len(found) > BLOCK_BYTES // 1001
+    assert found == content.split(b"\n")[: len(found)]
 
 
 DAMAGED = {
@@ -141,34 +213,44 @@ def test_gzip_is_refused_in_one_line_when_it(content: bytes, tmp_path: Path) -> 
     path = tmp_path / "log.jsonl.gz"
     path.write_bytes(content)
     with pytest.raises(Unavailable, match=r"^file .*log.jsonl.gz is unavailable: damaged or cut gzip .*$"):
-        [read_head(path, header=False), *read_blocks(path)]
+        [read_head(LogFile(str(path)), header=False), *read_blocks(LogFile(str(path)))]
 
 
-def test_line_without_an_end_is_refused(write) -> None:
-    path = write(b"1\n" + bytes(MAX_LINE_BYTES + BLOCK_BYTES), "log.jsonl.gz")
-    with pytest.raises(InvalidValue, match=f"line: 2 is not at most {MAX_LINE_BYTES} bytes long"):
-        list(read_blocks(path))
+def test_line_that_is_too_long_is_passed_and_told(write) -> None:
+    endless = bytes(MAX_LINE_BYTES + BLOCK_BYTES)
+    blocks = list(read_blocks(write(b"1\n" + endless + b"\n2\n", "log.jsonl.gz")))
+    assert [(block.lines.first, block.too_long, block.after.lines) for block in blocks] == [
+        (1, False, 1), (2, True, 2), (3, False, 3),
+    ]  # fmt: skip
+    assert blocks[1].after.offset == 2 + len(endless) + 1
+    assert len(blocks[1].lines.raw) == 2000
+    assert blocks[2].lines.raw == b"2"
+
+
+def test_line_that_never_ends_is_told_at_the_end_of_the_file(write) -> None:
+    blocks = list(read_blocks(write(b"1\n" + bytes(MAX_LINE_BYTES + BLOCK_BYTES), "log.jsonl.gz")))
+    assert [block.too_long for block in blocks] == [False, True]
 
 
 def test_missing_file_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"file .*gone.jsonl' not found"):
-        read_head(tmp_path / "gone.jsonl", header=False)
+        read_head(LogFile(str(tmp_path / "gone.jsonl")), header=False)
 
 
 def test_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(InvalidValue, match="is not a file that can be read twice"):
-        read_head(tmp_path, header=False)
+        read_head(LogFile(str(tmp_path)), header=False)
 
 
 def test_file_that_the_system_cannot_open_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"File name too long"):
-        read_head(tmp_path / (300 * "x"), header=False)
+        read_head(LogFile(str(tmp_path / (300 * "x"))), header=False)
 
 
 def test_pipe_is_refused_for_it_can_be_read_only_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jsonl")
     with pytest.raises(InvalidValue, match="a file that can be read twice"):
-        read_head(tmp_path / "pipe.jsonl", header=False)
+        read_head(LogFile(str(tmp_path / "pipe.jsonl")), header=False)
 
 
 def test_files_below_the_same_banner_are_not_the_same_file(tmp_path: Path) -> None:
@@ -176,7 +258,7 @@ def test_files_below_the_same_banner_are_not_the_same_file(tmp_path: Path) -> No
     for number in (1, 2):
         path = tmp_path / f"{number}.jsonl"
         path.write_bytes(b'gateway started\n{"id": %d}\n' % number)
-        heads.append(read_head(path, header=False))
+        heads.append(read_head(LogFile(str(path)), header=False))
     assert heads[0]
     assert heads[1]
     assert heads[0].fingerprint != heads[1].fingerprint
@@ -185,6 +267,6 @@ def test_files_below_the_same_banner_are_not_the_same_file(tmp_path: Path) -> No
 def test_file_without_any_object_is_known_by_its_first_line(tmp_path: Path) -> None:
     path = tmp_path / "noise.jsonl"
     path.write_bytes(b"gateway started\nnoise\n")
-    head = read_head(path, header=False)
+    head = read_head(LogFile(str(path)), header=False)
     assert head
     assert head.first_line == b"gateway started"

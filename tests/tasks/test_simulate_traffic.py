@@ -10,12 +10,14 @@ import pytest
 import sqlalchemy as sa
 
 from ops.window import Window
-from tasks.load_file import Target, load_file
+from tasks.load_file import load_file
+from tasks.log_file import LogFile
 from tasks.settings import Source
 from tasks.simulate_traffic import Written, simulate, splits_of
 from tasks.simulator import Scenario, Traffic
 from tasks.simulator.request import prompt_hash
 from tasks.stores.tables import traffic_splits
+from tasks.write_usage import Target
 
 MONDAY = datetime(2025, 11, 3, 9, tzinfo=UTC)
 HOUR = Window(MONDAY, MONDAY + timedelta(hours=1))
@@ -50,7 +52,9 @@ def test_same_window_and_seed_give_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("kind", "file"), [("litellm", "usage"), ("scores", "scores")])
 def test_every_line_is_loaded(kind: str, file: str, tmp_path: Path, engine: sa.Engine) -> None:
     path = getattr(simulate(TRAFFIC, HOUR, tmp_path), file)
-    loaded = load_file(Target(engine, "t"), Source(name="simulated", kind=kind, path="log"), path, HOUR.end)
+    loaded = load_file(
+        Target(engine, "t"), Source(name="simulated", kind=kind, path="log"), LogFile(str(path)), HOUR.end
+    )
     assert loaded.read == loaded.inserted == len(lines(path))
 
 

@@ -14,7 +14,6 @@ from ops.errors import InvalidValue, Unavailable
 from ops.scaling.warming import Candidate, Skipped, recency_weight
 from ops.usage import Status, UsageEvent
 from ops.window import Window
-from tasks.load_file import Target, write_events
 from tasks.resources import open_http
 from tasks.settings import Warming
 from tasks.simulator.vendor_api import EmbeddingServer, embedding
@@ -68,8 +67,7 @@ def load(engine):
             })
             for age in minutes_ago
         ]  # fmt: skip
-        with engine.begin() as connection:
-            write_events(connection, Target(engine, "default", keep_texts=True), "log", events)
+        load(engine, events, keep_texts=True)
 
     return loaded
 

@@ -9,20 +9,23 @@ from hypothesis import strategies as st
 from ops.errors import InvalidValue
 from ops.scores import Score, validate
 from tasks.settings import Source
-from tasks.sources.scores import parse, parser
+from tasks.sources.interface import Lines
+from tasks.sources.scores import KIND, parse
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LEAST = b'{"score_id":"s-1","occurred_at":"2026-03-02T13:00:00+02:00","metric":"thumb","value":1,"source":"user"}'
 
 
 def test_score_is_parsed() -> None:
-    score = parser(Source(name="feedback", path="log"), b"")(LEAST, 1, "f")
+    batch = KIND.decoder(Source(name="feedback", path="log"), b"", NOW)(Lines(LEAST))
     when = datetime(2026, 3, 2, 13, tzinfo=timezone(timedelta(hours=2)))
+    assert batch.events == batch.rejects == []
+    [score] = batch.scores
     assert score == Score(score_id="s-1", occurred_at=when, metric="thumb", value=1.0, source="user")
 
 
 def test_fields_that_a_score_does_not_have_are_passed_over() -> None:
-    assert parse(LEAST[:-1] + b',"judge_version":"j-1","comment":"nice"}', 1, "f").judge_version == "j-1"
+    assert parse(LEAST[:-1] + b',"judge_version":"j-1","comment":"nice"}')[0].judge_version == "j-1"
 
 
 REFUSED = {
@@ -40,13 +43,14 @@ REFUSED = {
 @pytest.mark.parametrize(("line", "reason"), REFUSED.values(), ids=REFUSED)
 def test_line_is_refused_with_its_reason(line: bytes, reason: str) -> None:
     with pytest.raises(InvalidValue, match=reason):
-        parse(line, 1, "f")
+        parse(line)
 
 
 @given(st.binary() | st.binary().map(lambda inner: LEAST[:60] + inner + LEAST[60:]))
 def test_any_bytes_give_a_score_or_a_reason(line: bytes) -> None:
     try:
-        score = validate(parse(line, 1, "f"), NOW)
+        [score] = parse(line)
+        validate(score, NOW)
     except InvalidValue:
         return
     assert isinstance(score, Score)

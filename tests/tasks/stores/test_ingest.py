@@ -9,12 +9,20 @@ import sqlalchemy as sa
 
 from ops.scores import Score
 from tasks.stores import ingest
-from tasks.stores.ingest import Position
 from tasks.stores.tables import ingest_files, scores, usage_rejects
 from tests.waiting import are_waiting
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
-KEY = {"tenant_id": "t", "source": "gateway", "fingerprint": "f"}
+KEY = {"tenant_id": "t", "source": "gateway", "file_id": "f", "head": "h"}
+REJECT = {
+    "tenant_id": "t",
+    "source": "gateway",
+    "kind": "litellm",
+    "place": "log",
+    "field": "line",
+    "raw": "x",
+    "cut": False,
+}
 
 
 @pytest.fixture
@@ -24,44 +32,61 @@ def connection(engine: sa.Engine):
 
 
 def at(offset: int, lines: int, **changes: Any) -> dict[str, Any]:
-    return {**KEY, "path": "log", "byte_offset": offset, "lines": lines, "updated_at": NOW, **changes}
+    row = {**KEY, "path": "log", "byte_offset": offset, "lines": lines, "updated_at": NOW}
+    return {**row, "chain": f"{offset:08x}", "tail": "0:", **changes}
 
 
-def found(connection: sa.Connection) -> Position:
-    return ingest.position(connection, "t", "gateway", "f")
+def found(connection: sa.Connection, **key: str) -> list[tuple[int, int, str, int | None]]:
+    named = {"tenant": "t", "source": "gateway", "head": "h", **key}
+    rows = ingest.known_files(connection, **named)
+    return [(row.byte_offset, row.lines, row.file_id, row.file_size) for row in rows]
 
 
-def test_new_file_begins_at_its_start(connection: sa.Connection) -> None:
-    assert found(connection) == Position(0, 0, None)
+def move(connection: sa.Connection, offset: int, lines: int, **changes: Any) -> None:
+    ingest.set_position(connection, at(offset, lines, **changes))
+
+
+def test_new_file_is_not_known(connection: sa.Connection) -> None:
+    assert found(connection) == []
 
 
 def test_position_moves_forwards_only(connection: sa.Connection) -> None:
     for offset, lines in ((10, 1), (30, 3), (20, 2)):
-        ingest.set_position(connection, at(offset, lines, path=f"log.{lines}"))
-    assert found(connection) == Position(30, 3, None)
-    assert connection.execute(sa.select(ingest_files.c.path)).scalars().all() == ["log.2"]
+        move(connection, offset, lines, path=f"log.{lines}")
+    assert found(connection) == [(30, 3, "f", None)]
+    row = connection.execute(sa.select(ingest_files.c.path, ingest_files.c.chain)).one()
+    assert tuple(row) == ("log.3", f"{30:08x}")
 
 
-@pytest.mark.parametrize("field", KEY)
-def test_position_belongs_to_one_tenant_source_and_file(field: str, connection: sa.Connection) -> None:
-    ingest.set_position(connection, at(10, 1, **{field: "another"}))
-    assert found(connection) == Position()
+def test_files_that_begin_alike_are_known_the_furthest_read_first(connection: sa.Connection) -> None:
+    for name, offset in (("f", 10), ("g", 30), ("k", 20)):
+        move(connection, offset, 1, file_id=name)
+    assert [row[2] for row in found(connection)] == ["g", "k", "f"]
+
+
+@pytest.mark.parametrize(("field", "name"), [("tenant_id", "tenant"), ("source", "source"), ("head", "head")])
+def test_position_belongs_to_one_tenant_source_and_head(field: str, name: str, connection: sa.Connection) -> None:
+    move(connection, 10, 1, **{field: "another"})
+    assert found(connection) == []
+    assert found(connection, **{name: "another"}) == [(10, 1, "f", None)]
 
 
 def test_size_of_a_file_read_to_its_end_is_remembered_for_that_file_alone(connection: sa.Connection) -> None:
-    for changes in ({}, {"fingerprint": "g"}):
-        ingest.set_position(connection, at(10, 1, **changes))
+    for name in ("f", "g"):
+        move(connection, 10, 1, file_id=name)
     ingest.set_read_to_end(connection, "t", "gateway", "f", 10)
-    assert found(connection) == Position(10, 1, 10)
-    assert ingest.position(connection, "t", "gateway", "g") == Position(10, 1, None)
+    assert found(connection) == [(10, 1, "f", 10), (10, 1, "g", None)]
 
 
-def test_line_rejected_before_is_kept_once(connection: sa.Connection) -> None:
-    first, again = ({**KEY, "line": 7, "field": "line", "reason": reason, "raw": "x"} for reason in ("first", "again"))
-    ingest.add_rejects(connection, [first])
-    ingest.add_rejects(connection, [again, {**again, "line": 8}])
-    rows = connection.execute(sa.select(usage_rejects.c.line, usage_rejects.c.reason).order_by(usage_rejects.c.line))
-    assert [tuple(row) for row in rows] == [(7, "first"), (8, "again")]
+def test_row_rejected_before_is_kept_once(connection: sa.Connection) -> None:
+    def reject(identity: str, reason: str) -> dict[str, Any]:
+        return {**REJECT, "reject_id": identity, "position": 7, "reason": reason, "header": None}
+
+    ingest.add_rejects(connection, [reject("a", "first")])
+    ingest.add_rejects(connection, [reject("b", "again"), reject("a", "again")])
+    columns = (usage_rejects.c.reject_id, usage_rejects.c.reason)
+    rows = connection.execute(sa.select(*columns).order_by(usage_rejects.c.reject_id))
+    assert [tuple(row) for row in rows] == [("a", "first"), ("b", "again")]
 
 
 def test_no_rejects_and_no_scores_write_nothing(connection: sa.Connection) -> None:

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from ops.cost.pricing import cost, rate_cards
 from ops.errors import InvalidValue
 from ops.usage import MAX_NAME_BYTES, MAX_TEXT, MAX_TOKENS, ErrorType, Status, UsageEvent, validate
-from tasks.load_file import Target, write_events
+from tasks.sources.interface import Batch
 from tasks.stores import usage
 from tasks.stores.tables import prompt_texts, usage_events, usage_hourly
+from tasks.write_usage import Loaded, Origin, Target, Writer
 from tests.recount import differences
 from tests.waiting import are_waiting
 
@@ -37,9 +38,9 @@ def call(model: str = "gpt-4o", vendor: str = "openai", when: datetime = NOON, *
     return msgspec.structs.replace(CALL, vendor=vendor, model=model, occurred_at=when, **fields)
 
 
-def load(engine: sa.Engine, *events: UsageEvent, tenant: str = "t", keep_texts: bool = False) -> tuple[int, list[str]]:
-    with engine.begin() as connection:
-        return write_events(connection, Target(engine, tenant, keep_texts), "log", list(events))
+def load(engine: sa.Engine, *events: UsageEvent, tenant: str = "t", keep_texts: bool = False) -> Loaded:
+    writer = Writer(Target(engine, tenant, keep_texts))
+    return writer.write(Batch(events=list(events)), Origin("log", "jsonl", "by hand"), NOW)
 
 
 def stored(engine: sa.Engine, tenant: str = "t") -> list[Any]:
@@ -154,7 +155,7 @@ PRICES = {
 
 
 @pytest.mark.parametrize(("event", "expected"), PRICES.values(), ids=PRICES)
-def test_sql_prices_as_the_arithmetic_and_as_python(
+def test_stored_cost_is_the_arithmetic_and_that_of_python(
     event: UsageEvent, expected: Decimal | None, engine: sa.Engine
 ) -> None:
     load(engine, event)
@@ -171,7 +172,8 @@ def test_price_names_the_edition_of_its_book(engine: sa.Engine) -> None:
 
 def test_unknown_model_is_named_and_its_events_counted_as_unpriced(engine: sa.Engine) -> None:
     events = [call("mystery-1", event_id=str(n), input_tokens=7, output_tokens=1) for n in range(3)]
-    assert load(engine, *events, call(input_tokens=1, output_tokens=1)) == (4, ["openai/mystery-1"])
+    loaded = load(engine, *events, call(input_tokens=1, output_tokens=1))
+    assert (loaded.inserted, loaded.unknown_models) == (4, ("openai/mystery-1",))
     assert [row.cost_usd for row in stored(engine)[:3]] == [None, None, None]
     with engine.connect() as connection:
         rows = connection.execute(sa.select(usage_hourly).order_by(usage_hourly.c.model)).all()
@@ -181,13 +183,13 @@ def test_unknown_model_is_named_and_its_events_counted_as_unpriced(engine: sa.En
 
 def test_same_event_counts_once_per_tenant(engine: sa.Engine) -> None:
     event = call(input_tokens=1)
-    assert [load(engine, event, event)[0], load(engine, event)[0]] == [1, 0]
-    assert load(engine, event, tenant="u")[0] == 1
+    assert [load(engine, event, event).inserted, load(engine, event).inserted] == [1, 0]
+    assert load(engine, event, tenant="u").inserted == 1
     assert differences(engine) == []
 
 
 def test_no_events_make_nothing(engine: sa.Engine) -> None:
-    assert load(engine) == (0, [])
+    assert load(engine) == Loaded()
     assert stored(engine) == []
 
 
@@ -218,8 +220,7 @@ def test_days_that_are_missing_are_made_once(engine: sa.Engine) -> None:
     days = {date(2026, 3, 2), date(2026, 3, 3)}
 
     def ensure(_: int) -> None:
-        with engine.begin() as connection:
-            usage.ensure_partitions(connection, days)
+        usage.ensure_partitions(engine, days)
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(ensure, range(8)))
@@ -228,19 +229,22 @@ def test_days_that_are_missing_are_made_once(engine: sa.Engine) -> None:
             sa.text("SELECT inhrelid::regclass::text FROM pg_inherits ORDER BY 1".replace("::", "\\:\\:"))
         ).scalars()
         tables = [name for name in names if "idx" not in name and "pkey" not in name]
+        assert usage.partitions(connection) == {f"usage_events_{day:%Y%m%d}": day for day in days}
     assert tables == ["watchkeeper.usage_events_20260302", "watchkeeper.usage_events_20260303"]
 
 
-def test_two_loaders_of_overlapping_events_wait_instead_of_deadlocking(engine: sa.Engine, database_url: str) -> None:
+def test_two_loaders_of_overlapping_events_in_opposite_orders_both_finish(engine: sa.Engine, database_url: str) -> None:
     events = [call(event_id=f"{n:03}", input_tokens=n) for n in range(100)]
     load(engine, call(), tenant="before")  # so that the day and its prices are there
     with ThreadPoolExecutor(2) as threads, engine.connect() as holder:
-        # Both come as far as the event in the middle, each from its own end if they keep their orders.
-        write_events(holder, Target(engine, "t"), "log", [events[50]])
+        # Both come as far as the event in the middle, each from its own end; then one waits for the other in a circle.
+        usage.copy_new(holder, "t", "log", [(events[50], usage.Price())])
         both = [threads.submit(load, engine, *order) for order in (events, events[::-1])]
         assert are_waiting(database_url, 2)
         holder.rollback()
-        assert sorted(one.result()[0] for one in both) == [0, 100]
+        found = [one.result() for one in both]
+    assert sum(loaded.inserted for loaded in found) == 100
+    assert sum(loaded.duplicates for loaded in found) == 100
     assert differences(engine) == []
 
 
@@ -273,7 +277,7 @@ EXTREMES = {
 def test_extreme_event_that_is_valid_is_stored(fields: dict[str, Any], engine: sa.Engine) -> None:
     tenant = 100 * "\N{CJK UNIFIED IDEOGRAPH-20000}"
     event = validate(msgspec.structs.replace(CALL, **fields), NOW)
-    assert load(engine, event, tenant=tenant, keep_texts=True)[0] == 1
+    assert load(engine, event, tenant=tenant, keep_texts=True).inserted == 1
     assert [row.event_id for row in stored(engine, tenant)] == [event.event_id]
     assert differences(engine) == []
 
@@ -308,7 +312,7 @@ def test_whatever_is_valid_is_stored_and_priced_as_in_python(events: list[UsageE
         with suppress(InvalidValue):
             valid.setdefault(event.event_id, validate(event, NOW))
     tenant = uuid4().hex
-    assert load(engine, *valid.values(), tenant=tenant, keep_texts=True)[0] == len(valid)
+    assert load(engine, *valid.values(), tenant=tenant, keep_texts=True).inserted == len(valid)
     found = {row.event_id: row.cost_usd for row in stored(engine, tenant)}
     expected = {name: price(event) for name, event in valid.items()}
     assert found == {name: cost and round(cost, 12) for name, cost in expected.items()}
@@ -339,6 +343,6 @@ def test_roll_ups_equal_a_recount_after_loads_in_any_split_and_order(
     batches: list[list[int]], engine: sa.Engine
 ) -> None:
     tenant = uuid4().hex
-    inserted = sum(load(engine, *map(_small, batch), tenant=tenant)[0] for batch in batches)
+    inserted = sum(load(engine, *map(_small, batch), tenant=tenant).inserted for batch in batches)
     assert inserted == len({number for batch in batches for number in batch}) == len(stored(engine, tenant))
     assert differences(engine) == []
