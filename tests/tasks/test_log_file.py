@@ -130,7 +130,7 @@ def test_objects_of_a_store_are_named_read_and_skipped() -> None:
     for name in ("b", "a"):
         store.pipe(f"/bucket/{name}.jsonl.gz", gzip.compress(name.encode() * 10))
     files = files_of("memory://bucket/*.jsonl.gz")
-    assert [file.address for file in files] == ["memory://bucket/a.jsonl.gz", "memory://bucket/b.jsonl.gz"]
+    assert [file.address for file in files] == ["memory:///bucket/a.jsonl.gz", "memory:///bucket/b.jsonl.gz"]
     assert [read(file, 8) for file in files] == [b"aa", b"bb"]
     assert files[0].is_packed
     with pytest.raises(NotFound):
