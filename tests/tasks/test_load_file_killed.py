@@ -11,10 +11,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import psutil
 import pytest
 import sqlalchemy as sa
 
 from ops.window import Window
+from tasks.embedded_postgres import Cluster
 from tasks.settings import Settings
 from tasks.simulate_traffic import simulate
 from tasks.simulator import Traffic
@@ -23,6 +25,7 @@ from tests.waiting import are_waiting, comes_true
 
 MONDAY = datetime(2025, 11, 3, tzinfo=UTC)
 Start = Callable[..., "subprocess.Popen[str]"]
+FAULT_POINTS = int(os.environ.get("FAULT_POINTS", "2"))  # `make faults` takes 30
 
 
 @pytest.fixture
@@ -113,8 +116,8 @@ def test_load_killed_anywhere_and_run_again_equals_an_undisturbed_one(
     assert states[:2] == [(0, 0), (0, 0)]
     assert states[2][0] == states[2][1] > 0
     luck = Random()  # noqa: S311  another point in time with each run of the tests
-    for options in ([], ["--resume"]):
-        kill_after(luck.uniform(0.8, 2.0), start(*options))
+    for number in range(FAULT_POINTS):
+        kill_after(luck.uniform(0.6, 1.8), start(*[["--resume"], []][number % 2]))
         assert differences(engine) == []
         events, lines = committed(engine)
         assert events == lines
@@ -122,3 +125,52 @@ def test_load_killed_anywhere_and_run_again_equals_an_undisturbed_one(
     assert again["inserted"] + again["duplicates"] == again["read"] == undisturbed["inserted"] == undisturbed["read"]
     assert again["duplicates"] == events
     assert contents(engine, "default") == contents(engine, "undisturbed")
+
+
+def kill_postgres(home: Path) -> bool:
+    """End every process of the cluster at once, as a machine without memory would."""
+    try:
+        postmaster = psutil.Process(int((home / "postgres" / "postmaster.pid").read_text().split("\n")[0]))
+        victims = [postmaster, *postmaster.children(recursive=True)]
+    except (OSError, ValueError, psutil.Error):
+        return False
+    for victim in victims:
+        with suppress(psutil.Error):
+            victim.kill()
+    psutil.wait_procs(victims, timeout=30)
+    return True
+
+
+@pytest.mark.skipif("DATABASE_URL" in os.environ, reason="kills a Postgres of its own only")
+def test_load_whose_postgres_is_killed_anywhere_equals_an_undisturbed_one(
+    log: Path, tmp_path_factory, settings
+) -> None:
+    home = tmp_path_factory.mktemp("killed")
+    home.chmod(0o755)
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("DATABASE_URL")}
+    environment |= {"WATCHKEEPER_HOME": str(home), "PYTHONPATH": str(Path(__file__).parents[2])}
+
+    def start(tenant: str, *options: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "cli.main", "ingest", str(log), "--json", *options]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, env={**environment, "WATCHKEEPER_TENANT": tenant}, text=True, **pipes)  # type: ignore[call-overload, no-any-return]
+
+    luck, killed = Random(), 0  # noqa: S311  as above
+    with Cluster(home, durable=False).use() as cluster:
+        summary(start("undisturbed"))
+        for number in range(max(1, FAULT_POINTS // 3)):
+            loader = start("default", *[["--resume"], []][number % 2])
+            with suppress(subprocess.TimeoutExpired):
+                loader.wait(luck.uniform(0.8, 2.0))
+            killed += kill_postgres(home)
+            _, error = loader.communicate(timeout=60)
+            assert loader.returncode in {0, 1}
+            assert "Traceback" not in error
+            cluster.start()
+        assert killed > 0
+        again = summary(start("default"))
+        assert again["inserted"] + again["duplicates"] == again["read"]
+        engine = sa.create_engine(cluster.url("watchkeeper"), connect_args={"options": "-c timezone=UTC"})
+        assert differences(engine) == []
+        assert contents(engine, "default") == contents(engine, "undisturbed")
+        engine.dispose()

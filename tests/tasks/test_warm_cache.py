@@ -20,6 +20,7 @@ from tasks.simulator.vendor_api import EmbeddingServer, embedding
 from tasks.stores import warming as store
 from tasks.stores.tables import embedding_cache, prompt_texts, rate_cards, warm_entries
 from tasks.warm_cache import Idle, LeftOut, WarmReport, batches, embed, warm_cache, warm_embeddings
+from tests import hand_made
 from watchkeeper import EmbeddingCache, open_store
 from watchkeeper.embedding_cache import text_hash
 
@@ -67,7 +68,7 @@ def load(engine):
             })
             for age in minutes_ago
         ]  # fmt: skip
-        load(engine, events, keep_texts=True)
+        hand_made.load(engine, events, keep_texts=True)
 
     return loaded
 
