@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 import psutil
 
@@ -50,9 +51,11 @@ def _watch_pipe(child: subprocess.Popen[bytes], grace_s: float) -> None:
     try:
         child.wait(grace_s)
     except subprocess.TimeoutExpired:
-        for process in psutil.Process(child.pid).children(recursive=True):
-            process.kill()
-        child.kill()
+        family = psutil.Process(child.pid).children(recursive=True)
+        child.kill()  # first: it might otherwise end well when its children are gone
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 if __name__ == "__main__":

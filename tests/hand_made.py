@@ -35,10 +35,12 @@ def failed(before: timedelta, **fields: Any) -> UsageEvent:
     return event(before, **{"status": Status.FAILURE, "error_type": "timeout", **fields})
 
 
-def load(engine: sa.Engine, events: Iterable[UsageEvent], tenant: str = TENANT, **options: Any) -> Loaded:
-    """Insert, price and roll up; `options` are those of a Target."""
+def load(
+    engine: sa.Engine, events: Iterable[UsageEvent], tenant: str = TENANT, *, at: datetime = NOW, **options: Any
+) -> Loaded:
+    """Insert, price and roll up, as loaded at that time; `options` are those of a Target."""
     writer = Writer(Target(engine, tenant, **options))
-    return writer.write(Batch(events=list(events)), Origin("log", "jsonl", "by hand"), NOW)
+    return writer.write(Batch(events=list(events)), Origin("log", "jsonl", "by hand"), at)
 
 
 def insert(engine: sa.Engine, table: sa.Table, rows: Iterable[dict[str, Any]]) -> None:

@@ -44,7 +44,7 @@ def test_check_names_the_file_that_is_in_force() -> None:
     [
         pytest.param("kind: nonsense", UnknownName, "sources.a.kind: 'nonsense' is not one of csv", id="its kind"),
         pytest.param("kind: jsonl, columns: {nonsense: x}", WatchkeeperError, "nonsense", id="a field that it maps"),
-        pytest.param("kin: csv", SettingsError, "known here: columns, kind", id="a setting"),
+        pytest.param("kin: csv", SettingsError, "known here: api_key, columns, database_url, kind", id="a setting"),
     ],
 )
 def test_check_finds_what_is_unknown_of_a_source(source: str, error: type[WatchkeeperError], text: str) -> None:

@@ -10,7 +10,7 @@ from tasks.evaluate_alerts import evaluate_alerts
 from tasks.find_due import evaluation_due, messages_due, rollouts_due
 from tasks.settings import Settings
 from tasks.stores import ingest
-from tests.hand_made import HOUR, MOMENT, NOW, event, failed, load
+from tests.hand_made import DAY, HOUR, MOMENT, NOW, event, failed, load
 
 MINUTE = timedelta(minutes=1)
 
@@ -34,7 +34,7 @@ def mark(engine: sa.Engine, step: str, reached_at: datetime, tenant: str = "defa
 def test_evaluation_of_a_system_in_use_is_due(
     engine: sa.Engine, settings: Settings, evaluated: timedelta | None, loaded: timedelta | None, is_due: bool
 ) -> None:
-    load(engine, [event(HOUR)])
+    load(engine, [event(HOUR)], at=NOW - DAY)
     for step, before in (("evaluate_alerts", evaluated), ("load", loaded)):
         if before is not None:
             mark(engine, step, NOW - before)

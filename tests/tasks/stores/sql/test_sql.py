@@ -19,7 +19,7 @@ def test_statement_begins_with_one_comment_that_says_what_it_does(name: str) -> 
     ("name", "parameters"),
     [
         pytest.param("traffic", {"tenant", "now"}, id="after one colon is a parameter"),
-        pytest.param("staged_models", set(), id="after two colons is a type"),
+        pytest.param("take_out_changed", {"seen_at"}, id="behind a comparison is a parameter"),
     ],
 )
 def test_word(name: str, parameters: set[str]) -> None:
