@@ -57,9 +57,12 @@ def test_amount_in_other_digits_is_no_change(engine: sa.Engine) -> None:
 
 
 def test_days_that_are_not_covered_stay(engine: sa.Engine) -> None:
-    replaced(engine, batch(usage("before", MIDNIGHT - DAY), usage("today"), cost("before too", day=MIDNIGHT - DAY)))
-    replaced(engine, batch(covers=Window(MIDNIGHT, MIDNIGHT + DAY)))
-    assert names(engine) == {"before", "before too"}
+    after = MIDNIGHT + DAY
+    rows = [make(name, day=day) for make in (usage, cost) for name, day in (("today", MIDNIGHT), ("after", after))]
+    before = [usage("before", MIDNIGHT - DAY), cost("before", day=MIDNIGHT - DAY)]
+    replaced(engine, batch(*before, *rows, covers=Window(MIDNIGHT - DAY, after + DAY)))
+    replaced(engine, batch(covers=Window(MIDNIGHT, after)))
+    assert (names(engine), len(reports(engine))) == ({"before", "after"}, 4)
 
 
 def test_batch_that_covers_nothing_replaces_nothing(engine: sa.Engine) -> None:
