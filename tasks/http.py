@@ -20,6 +20,8 @@ from tasks.sources.interface import Batch, Pager
 
 TRIES = 5
 LONGEST_WAIT_S = 120.0  # who asks us to wait longer is asked again at the next poll
+_SHOWN = 250  # characters of what a service answers
+_SECRET_HEADERS = frozenset({"authorization", "x-api-key"})
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 
 
@@ -61,12 +63,13 @@ class Courier:
             if isinstance(answer, httpx.Response) and answer.status_code < 400:
                 return answer
             wait = _wait_after(answer, attempt)
-            _refuse(where, answer)
+            words = _without_secrets(_words(answer), request)
+            _refuse(where, answer, words)
             if attempt < TRIES and wait <= LONGEST_WAIT_S:
                 self.sleep(wait)
             elif wait > LONGEST_WAIT_S:
                 raise Unavailable(where, f"it asks to wait {wait:.0f} s")
-        raise Unavailable(where, f"{_words(answer)}, {TRIES} times")
+        raise Unavailable(where, f"{words}, {TRIES} times")
 
     def _take_turn(self) -> None:
         now = self.clock()
@@ -82,20 +85,28 @@ class Courier:
                 msgspec.json.decode(answer.content)
         except httpx.TransportError as error:
             return f"{type(error).__name__} {error}".strip()
-        except (msgspec.DecodeError, UnicodeDecodeError, httpx.DecodingError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, httpx.DecodingError) as error:
             return f"an answer that is not whole JSON ({error})"
         return answer
 
 
-def _refuse(where: str, answer: httpx.Response | str) -> None:
+def _refuse(where: str, answer: httpx.Response | str, words: str) -> None:
     if isinstance(answer, httpx.Response) and answer.status_code not in _PASSING:
-        raise Refused(where, _words(answer))
+        raise Refused(where, words)
 
 
 def _words(answer: httpx.Response | str) -> str:
     if isinstance(answer, str):
         return answer
-    return f"{answer.status_code} {answer.reason_phrase} {answer.text[:200]!r}"
+    return f"{answer.status_code} {answer.reason_phrase} {answer.text!r}"
+
+
+def _without_secrets(words: str, request: httpx.Request) -> str:
+    """Cut words short, but not before the request's credentials are out: an answer may quote them."""
+    for name in _SECRET_HEADERS & set(request.headers):
+        for secret in request.headers[name].removeprefix("Bearer ").removeprefix("Basic ").split():
+            words = words.replace(secret, "***")
+    return words[:_SHOWN]
 
 
 def _wait_after(answer: httpx.Response | str, attempt: int) -> float:

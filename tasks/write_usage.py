@@ -141,7 +141,7 @@ class Writer:
         batch, tenant = prepared.batch, self._target.tenant
         new, old = self._store(connection, origin.source, prepared.events, now)
         scored = ingest.add_scores(connection, tenant, batch.scores)
-        reported = ingest.replace_reports(connection, tenant, origin.source, batch, now)
+        reported, revised = ingest.replace_reports(connection, tenant, origin.source, batch, now)
         ingest.add_rejects(connection, [_reject_row(tenant, origin, reject) for reject in batch.rejects])
         if self._target.keep_texts:
             usage.add_texts(connection, tenant, (event for event, _ in new))
@@ -152,9 +152,10 @@ class Writer:
         if also:
             also(connection)
         inserted = len(new) - len(old) + scored + reported
+        corrected = len(old) + revised
         good = batch.read - len(batch.rejects)
         return Loaded(
-            read=batch.read, inserted=inserted, corrected=len(old), duplicates=good - inserted - len(old),
+            read=batch.read, inserted=inserted, corrected=corrected, duplicates=good - inserted - corrected,
             rejected=len(batch.rejects), skipped=batch.skipped, first_reject=_first(origin, batch.rejects),
             unknown_models=self._pricer.unknown([event for event, price in new if price.cost_usd is None])
             if self._pricer else (),

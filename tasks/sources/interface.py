@@ -55,6 +55,7 @@ class Batch:
     costs: list[VendorCost] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     skipped: int = 0
+    covers: Window | None = None  # of whole days: `usage` and `costs` are all that the vendor reports of them
 
     @property
     def read(self) -> int:

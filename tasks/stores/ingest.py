@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from ops.scores import Score
-from ops.vendor_usage import VendorCost, VendorUsage
+from ops.vendor_usage import COUNTS, VendorCost, VendorUsage
+from ops.window import Window
 from tasks.sources.interface import Batch
 from tasks.stores.tables import (
     ingest_files,
@@ -75,21 +76,33 @@ def add_scores(connection: sa.Connection, tenant: str, marks: Sequence[Score]) -
     return len(connection.execute(statement, rows).all())
 
 
-def replace_reports(connection: sa.Connection, tenant: str, source: str, batch: Batch, now: datetime) -> int:
-    """Put what a vendor reports in place of what it reported of the same buckets before; return how many are new."""
+def replace_reports(
+    connection: sa.Connection, tenant: str, source: str, batch: Batch, now: datetime
+) -> tuple[int, int]:
+    """Put what a vendor reports in place of all that is stored of the days it covers; return how many new and changed.
+
+    A row that the vendor reports no more goes. A report that was asked for before the stored one changes nothing.
+    """
+    if batch.covers is None:
+        return 0, 0
+    lock = f"watchkeeper.reports/{tenant}/{source}"  # a delete does not see what another one inserts meanwhile
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(lock, 0))))
+    tables = (vendor_usage, vendor_costs)
+    stored = [_reports_of(table, tenant, source, batch.covers) for table in tables]
+    newer = [sa.exists().where(*where, table.c.fetched_at > now) for table, where in zip(tables, stored, strict=True)]
+    if connection.execute(sa.select(sa.or_(*newer))).scalar_one():
+        return 0, 0
     usage = [
         {**_report(tenant, source, item, now), "endpoint": item.endpoint, "model": item.model,
-         "requests": item.requests, **{name: getattr(item, name) for name in _TOKENS}}
+         **{name: getattr(item, name) for name in COUNTS}}
         for item in batch.usage
     ]  # fmt: skip
     costs = [
         {**_report(tenant, source, item, now), "line_item": item.line_item, "cost_usd": item.cost_usd}
         for item in batch.costs
     ]
-    return _replace(connection, vendor_usage, usage) + _replace(connection, vendor_costs, costs)
-
-
-_TOKENS = ("input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens")
+    done = [_replace(connection, *each) for each in zip(tables, stored, (usage, costs), strict=True)]
+    return sum(new for new, _ in done), sum(changed for _, changed in done)
 
 
 def _report(tenant: str, source: str, item: VendorUsage | VendorCost, now: datetime) -> dict[str, Any]:
@@ -99,20 +112,22 @@ def _report(tenant: str, source: str, item: VendorUsage | VendorCost, now: datet
     }  # fmt: skip
 
 
-def _replace(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> int:
-    if not rows:
-        return 0
-    key = ("tenant_id", "source", "bucket_key")
-    unique = sorted({row["bucket_key"]: row for row in rows}.values(), key=lambda row: str(row["bucket_key"]))
-    known = sa.select(sa.func.count()).where(
-        table.c.tenant_id == rows[0]["tenant_id"], table.c.source == rows[0]["source"],
-        table.c.bucket_key.in_([row["bucket_key"] for row in unique]),
-    )  # fmt: skip
-    before = int(connection.execute(known).scalar_one())
-    statement = insert(table)
-    changed = {column.name: statement.excluded[column.name] for column in table.c if column.name not in key}
-    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), unique)
-    return len(unique) - before
+def _reports_of(table: sa.Table, tenant: str, source: str, days: Window) -> list[sa.ColumnElement[bool]]:
+    is_source = (table.c.tenant_id == tenant, table.c.source == source)
+    return [*is_source, table.c.starts_at >= days.start, table.c.starts_at < days.end]
+
+
+def _replace(
+    connection: sa.Connection, table: sa.Table, where: list[sa.ColumnElement[bool]], rows: list[dict[str, Any]]
+) -> tuple[int, int]:
+    """Return how many rows are new, and how many were there with other contents."""
+    taken_out = connection.execute(sa.delete(table).where(*where).returning(*table.c)).mappings()
+    before = {row["bucket_key"]: {**row, "fetched_at": None} for row in taken_out}
+    if rows:
+        connection.execute(sa.insert(table), rows)
+    known = [row for row in rows if row["bucket_key"] in before]
+    changed = sum(before[row["bucket_key"]] != {**row, "fetched_at": None} for row in known)
+    return len(rows) - len(known), changed
 
 
 def watermark(connection: sa.Connection, tenant: str, step: str) -> datetime | None:
