@@ -2,7 +2,7 @@
 PYTHON ?= python3
 STAMP := .venv/.installed
 
-.PHONY: help install demo test check bench up lock clean
+.PHONY: help install demo test check bench faults up lock clean
 help:            ## show the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -34,10 +34,16 @@ check: install   ## lint, types, import contracts
 	.venv/bin/lint-imports
 
 bench: install   ## run every benchmark (BENCH_ARGS=--quick for a short one)
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r benchmarks/requirements.lock
 	@set -e; for file in benchmarks/*.py; do .venv/bin/python "$$file" $(BENCH_ARGS); done
 
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra ops
 lock:            ## resolve pyproject.toml anew (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra ops --extra dev pyproject.toml -o requirements.lock
+	$(COMPILE) --extra dev pyproject.toml -o requirements.lock
+	$(COMPILE) --extra bench -c requirements.lock pyproject.toml | grep -vxFf requirements.lock > benchmarks/requirements.lock
+
+faults: install  ## kill loaders and Postgres at many points; the tests do it at few
+	FAULT_POINTS=30 .venv/bin/python -m pytest -v tests/tasks/test_load_file_killed.py
 
 clean:           ## remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
