@@ -6,7 +6,7 @@ from pydantic import SecretStr
 
 from ops.errors import InvalidValue, UnknownName
 from tasks.settings import Source
-from tasks.sources import litellm, mapped, scores
+from tasks.sources import helicone, langfuse, litellm, mapped, scores
 from tasks.sources.interface import ApiKind, FileKind, Kind, QueryKind
 
 KINDS: dict[str, Kind] = {
@@ -15,6 +15,8 @@ KINDS: dict[str, Kind] = {
     "csv": mapped.CSV,
     "parquet": mapped.PARQUET,
     "scores": scores.KIND,
+    "langfuse": langfuse.KIND,
+    "helicone": helicone.KIND,
 }
 
 
