@@ -128,21 +128,22 @@ class Writer:
     ) -> Loaded:  # fmt: skip
         new, old = self._store(connection, origin.source, events, now)
         tenant = self._target.tenant
-        scored = ingest.add_scores(connection, tenant, batch.scores)
+        scored, rescored = self._score(connection, batch)
         reported = ingest.replace_reports(connection, tenant, origin.source, batch, now)
         ingest.add_rejects(connection, [_reject_row(tenant, origin, reject) for reject in batch.rejects])
         if self._target.keep_texts:
             usage.add_texts(connection, tenant, (event for event, _ in new))
         if self._target.rolls_up:
             self._roll_up(connection, new, old)
-        if new or scored:
+        if new or scored or rescored:
             ingest.set_watermark(connection, tenant, "load", now)
         if also:
             also(connection)
         inserted = len(new) - len(old) + scored + reported
         good = batch.read - len(batch.rejects)
         return Loaded(
-            read=batch.read, inserted=inserted, corrected=len(old), duplicates=good - inserted - len(old),
+            read=batch.read, inserted=inserted, corrected=len(old) + rescored,
+            duplicates=good - inserted - len(old) - rescored,
             rejected=len(batch.rejects), skipped=batch.skipped, first_reject=_first(origin, batch.rejects),
             unknown_models=self._pricer.unknown([event for event, price in new if price.cost_usd is None])
             if self._pricer else (),
@@ -166,6 +167,12 @@ class Writer:
             usage.drop_staged_older(connection)
         keys = usage.insert_staged(connection, now)
         return [item for item in events if (item[0].event_id, item[0].occurred_at) in keys], old
+
+    def _score(self, connection: sa.Connection, batch: Batch) -> tuple[int, int]:
+        """Return how many scores are new, and how many changed."""
+        if self._corrects:
+            return ingest.correct_scores(connection, self._target.tenant, batch.scores)
+        return ingest.add_scores(connection, self._target.tenant, batch.scores), 0
 
     def _roll_up(self, connection: sa.Connection, new: list[Priced], old: list[Priced]) -> None:
         deltas = Deltas()
