@@ -2,7 +2,8 @@
 
 Traps kept in mind: `cache_enabled` is no hit, a `cache_reference_id` is; what Helicone does not know (tokens, cost,
 latency) is 0 there; statuses below 0 are its own; times have no zone and are UTC; large integers are strings; a user
-may be called "undefined". Pages are cut by offset, so the window's bounds never move.
+may be called "undefined". Pages are cut by offset, in the order of a time that several requests share: the window's
+bounds never move, and each page begins with the requests that share the last one's time.
 """
 
 from __future__ import annotations
@@ -90,14 +91,26 @@ def pages(source: Source, window: Window) -> Pager:
         page = opened((yield Request("POST", url, json={**asked, "offset": offset}, headers=headers)))
         if not page.rows:
             return
-        fresh = {str(row.get("request_id") if isinstance(row, dict) else row) for row in page.rows} - seen
+        fresh = {_identity(row) for row in page.rows} - seen
         old_pages = 0 if fresh else old_pages + 1
         if old_pages == OLD_PAGES:
             raise Unavailable(page.where, "it gives the same requests again: its pages never end")
         seen |= fresh
         pending = sum(_is_pending(row) for row in page.rows)
         yield replace(collect(page.rows, parse, window.end), skipped=pending)
-        offset += len(page.rows)  # not the limit: a server may have a lower one of its own
+        step = len(fresh) - _tied(page.rows)
+        offset += step if step > 0 else len(page.rows)  # not the limit: a server may have a lower one of its own
+
+
+def _identity(row: Any) -> str:
+    known = row.get("request_id") if isinstance(row, dict) else None
+    return known if isinstance(known, str) else repr(row)
+
+
+def _tied(rows: list[Any]) -> int:
+    """Count the rows with the page's last time: among these the next page may have another order."""
+    times = [str(row.get("request_created_at")) for row in rows if isinstance(row, dict)]
+    return times.count(max(times, default=""))
 
 
 def _between(window: Window) -> dict[str, Any]:

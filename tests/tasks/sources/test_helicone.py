@@ -260,16 +260,32 @@ def test_pager_asks_inside_both_bounds_the_oldest_first() -> None:
     }  # fmt: skip
 
 
-def test_offset_grows_by_what_came_and_an_empty_page_ends() -> None:
+def at(minute: int, name: str, **fields: Any) -> dict[str, Any]:
+    return request(request_created_at=f"2026-03-05 11:{minute:02}:00.000", request_id=name, **fields)
+
+
+def test_page_begins_with_the_requests_of_the_last_time_and_an_empty_one_ends() -> None:
     source = SOURCE.model_copy(update={"url": "https://eu.api.helicone.ai/", "page_size": 3})
     asked, found = walk(
-        source, {"data": [request(request_id="a"), request(request_id="b", response_status=-2)]},
-        {"data": [request(request_id="c")]},
+        source, {"data": [at(1, "a"), at(2, "b"), at(2, "c")]}, {"data": [at(2, "c"), at(2, "d"), at(3, "e")]},
+        {"data": [at(3, "e"), at(4, "f", response_status=-2)]}, {"data": [at(4, "f", response_status=-2)]},
     )  # fmt: skip
     bodies = [json.loads(request.content) for request in asked]
-    assert [(body["offset"], body["limit"]) for body in bodies] == [(0, 3), (2, 3), (3, 3)]
-    assert [(len(batch.events), batch.skipped) for batch in found] == [(1, 1), (1, 0)]
+    # 3 new - 2 of the last time; 2 new - 1; 1 new - 1: none is left, so all 2; none new: all 1
+    assert [(body["offset"], body["limit"]) for body in bodies] == [(0, 3), (1, 3), (2, 3), (4, 3), (5, 3)]
+    assert [(len(batch.events), batch.skipped) for batch in found] == [(3, 0), (3, 0), (1, 1), (0, 1)]
     assert asked[0].url.host == "eu.api.helicone.ai"
+
+
+def test_page_of_one_time_is_stepped_over() -> None:
+    asked, _ = walk(SOURCE, {"data": [at(1, "a"), at(1, "b")]}, {"data": [at(1, "c"), at(1, "d")]})
+    assert [json.loads(request.content)["offset"] for request in asked] == [0, 2, 4]
+
+
+def test_rows_without_an_id_are_told_apart() -> None:
+    documents = [{"data": [{"minute": 3 * page + row} for row in range(3)]} for page in range(6)]
+    _, found = walk(SOURCE, *documents)
+    assert [len(batch.rejects) for batch in found] == [3] * 6
 
 
 def test_page_is_never_larger_than_the_vendor_allows() -> None:
@@ -285,7 +301,7 @@ def test_pages_that_repeat_for_ever_are_an_error() -> None:
 
 
 def test_page_that_repeats_once_is_passed_over() -> None:
-    asked, found = walk(SOURCE, {"data": [request()]}, {"data": [request()]}, {"data": [request(request_id="b")]})
+    asked, found = walk(SOURCE, {"data": [at(1, "a")]}, {"data": [at(1, "a")]}, {"data": [at(2, "b")]})
     assert len(asked) == 4
     assert [len(batch.events) for batch in found] == [1, 1, 1]
 
