@@ -267,9 +267,12 @@ def normalise_operation(call_type: str | None) -> str:
 
 
 _ERRORS = (
-    (ErrorType.TIMEOUT, ("timeout", "408", "504")),
-    (ErrorType.RATE_LIMIT, ("ratelimit", "rate_limit", "throttl", "429")),
-    (ErrorType.CONTENT_FILTER, ("contentpolicy", "content_filter", "content_policy")),
+    (ErrorType.TIMEOUT, ("timeout", "timed out", "408", "504")),
+    (ErrorType.RATE_LIMIT, ("ratelimit", "rate_limit", "rate limit", "too many requests", "throttl", "429")),
+    (
+        ErrorType.CONTENT_FILTER,
+        ("contentpolicy", "content_filter", "content_policy", "content filter", "content management"),
+    ),
     (ErrorType.SERVER, ("internalserver", "serviceunavailable", "apiconnection", "badgateway", "500", "502", "503")),
     (ErrorType.CLIENT, ("badrequest", "authentication", "permission", "notfound", "unprocessable", "contextwindow")),
 )

@@ -7,21 +7,20 @@ each `Batch` that the pager yields in between.
 from __future__ import annotations
 
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import httpx
-import msgspec
 
 from ops.errors import Refused, Unavailable
 from tasks.sources.interface import Batch, Pager
 
 TRIES = 5
 LONGEST_WAIT_S = 120.0  # who asks us to wait longer is asked again at the next poll
-_SHOWN = 250  # characters of what a service answers
-_SECRET_HEADERS = frozenset({"authorization", "x-api-key"})
+_CREDENTIALS = ("authorization", "x-api-key", "api-key")
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 
 
@@ -40,7 +39,7 @@ class Courier:
 
         Raises:
             Unavailable: no whole answer after `TRIES` attempts, or a longer wait asked for than we wait.
-            Refused: an answer of the 4xx class that waiting does not mend.
+            Refused: an answer that waiting does not mend: of the 4xx class, or a redirect to somewhere else.
         """
         answer: httpx.Response | None = None
         while True:
@@ -60,16 +59,15 @@ class Courier:
         for attempt in range(1, TRIES + 1):
             self._take_turn()
             answer = self._attempt(request)
-            if isinstance(answer, httpx.Response) and answer.status_code < 400:
+            if isinstance(answer, httpx.Response) and answer.is_success:
                 return answer
             wait = _wait_after(answer, attempt)
-            words = _without_secrets(_words(answer), request)
-            _refuse(where, answer, words)
+            _refuse(where, answer)
             if attempt < TRIES and wait <= LONGEST_WAIT_S:
                 self.sleep(wait)
             elif wait > LONGEST_WAIT_S:
                 raise Unavailable(where, f"it asks to wait {wait:.0f} s")
-        raise Unavailable(where, f"{words}, {TRIES} times")
+        raise Unavailable(where, f"{_words(answer)}, {TRIES} times")
 
     def _take_turn(self) -> None:
         now = self.clock()
@@ -81,32 +79,44 @@ class Courier:
         """Return the answer, or what kept a whole one from coming."""
         try:
             answer = self.client.send(request)
-            if answer.status_code < 400:
-                msgspec.json.decode(answer.content)
+            if answer.is_success:
+                answer.json()  # not msgspec: one row with half a character must not cost the others
+        except httpx.LocalProtocolError:  # its text quotes the header
+            raise Refused(request.url.host, "HTTP cannot carry a header of ours: a line break in a key?") from None
         except httpx.TransportError as error:
             return f"{type(error).__name__} {error}".strip()
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, httpx.DecodingError) as error:
+        except (ValueError, RecursionError, httpx.DecodingError) as error:
             return f"an answer that is not whole JSON ({error})"
         return answer
 
 
-def _refuse(where: str, answer: httpx.Response | str, words: str) -> None:
+def _refuse(where: str, answer: httpx.Response | str) -> None:
     if isinstance(answer, httpx.Response) and answer.status_code not in _PASSING:
-        raise Refused(where, words)
+        raise Refused(where, _words(answer))
 
 
 def _words(answer: httpx.Response | str) -> str:
     if isinstance(answer, str):
         return answer
-    return f"{answer.status_code} {answer.reason_phrase} {answer.text!r}"
+    return f"{answer.status_code} {answer.reason_phrase} {_hidden(answer)[:200]!r}"
 
 
-def _without_secrets(words: str, request: httpx.Request) -> str:
-    """Cut words short, but not before the request's credentials are out: an answer may quote them."""
-    for name in _SECRET_HEADERS & set(request.headers):
-        for secret in request.headers[name].removeprefix("Bearer ").removeprefix("Basic ").split():
-            words = words.replace(secret, "***")
-    return words[:_SHOWN]
+def _hidden(answer: httpx.Response) -> str:
+    """Return an answer's text without the credentials of its request: some servers tell what they were told."""
+    headers = answer.request.headers
+    told = [word for name in _CREDENTIALS for word in headers.get(name, "").split()[-1:]]
+    text = answer.text
+    for secret in (*told, *(part for word in told for part in _decoded(word))):
+        text = text.replace(secret, "…")
+    return text
+
+
+def _decoded(word: str) -> list[str]:
+    """Return the password in what Basic authentication encodes."""
+    try:
+        return list(filter(None, b64decode(word, validate=True).decode().split(":", 1)[1:]))
+    except ValueError:
+        return []
 
 
 def _wait_after(answer: httpx.Response | str, attempt: int) -> float:

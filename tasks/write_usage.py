@@ -140,19 +140,19 @@ class Writer:
     ) -> Loaded:  # fmt: skip
         batch, tenant = prepared.batch, self._target.tenant
         new, old = self._store(connection, origin.source, prepared.events, now)
-        scored = ingest.add_scores(connection, tenant, batch.scores)
+        scored, rescored = self._score(connection, batch)
         reported, revised = ingest.replace_reports(connection, tenant, origin.source, batch, now)
         ingest.add_rejects(connection, [_reject_row(tenant, origin, reject) for reject in batch.rejects])
         if self._target.keep_texts:
             usage.add_texts(connection, tenant, (event for event, _ in new))
         if self._target.rolls_up:
             self._roll_up(connection, prepared, new, old)
-        if new or scored:
+        if new or scored or rescored:
             ingest.set_watermark(connection, tenant, "load", now)
         if also:
             also(connection)
         inserted = len(new) - len(old) + scored + reported
-        corrected = len(old) + revised
+        corrected = len(old) + rescored + revised
         good = batch.read - len(batch.rejects)
         return Loaded(
             read=batch.read, inserted=inserted, corrected=corrected, duplicates=good - inserted - corrected,
@@ -179,6 +179,12 @@ class Writer:
             usage.drop_staged_older(connection)
         keys = usage.insert_staged(connection, now)
         return [item for item in events if (item[0].event_id, item[0].occurred_at) in keys], old
+
+    def _score(self, connection: sa.Connection, batch: Batch) -> tuple[int, int]:
+        """Return how many scores are new, and how many changed."""
+        if self._corrects:
+            return ingest.correct_scores(connection, self._target.tenant, batch.scores)
+        return ingest.add_scores(connection, self._target.tenant, batch.scores), 0
 
     def _roll_up(self, connection: sa.Connection, prepared: Prepared, new: list[Priced], old: list[Priced]) -> None:
         deltas = prepared.deltas if len(new) == len(prepared.events) and not old else _deltas(new, old)

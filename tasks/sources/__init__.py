@@ -6,7 +6,7 @@ from pydantic import SecretStr
 
 from ops.errors import InvalidValue, UnknownName
 from tasks.settings import Source
-from tasks.sources import anthropic, litellm, mapped, openai, scores
+from tasks.sources import anthropic, helicone, langfuse, litellm, mapped, openai, scores
 from tasks.sources.interface import ApiKind, FileKind, Kind, QueryKind
 
 KINDS: dict[str, Kind] = {
@@ -17,6 +17,8 @@ KINDS: dict[str, Kind] = {
     "scores": scores.KIND,
     "openai": openai.KIND,
     "anthropic": anthropic.KIND,
+    "langfuse": langfuse.KIND,
+    "helicone": helicone.KIND,
 }
 
 

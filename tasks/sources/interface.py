@@ -7,13 +7,12 @@ yields a `Batch` for each page; `tasks/http.py` sends the requests. To add a kin
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
-
-import msgspec
 
 from ops import scores, usage
 from ops.errors import InvalidValue
@@ -78,8 +77,16 @@ def collect(rows: Iterable[Any], parse: Callable[[Any], Iterable[Record]], now: 
         try:
             batch.add([validated(record, now) for record in parse(row)])
         except InvalidValue as error:
-            batch.rejects.append(Reject.of(error, position, msgspec.json.encode(row)))
+            batch.rejects.append(Reject.of(error, position, _raw(row)))
     return batch
+
+
+def _raw(row: Any) -> bytes:
+    """Return a row as JSON; not by msgspec, which has no words for half a character."""
+    try:
+        return json.dumps(row, default=str).encode()
+    except RecursionError:
+        return b"(nested too deeply to be kept)"
 
 
 def validated(record: Record, now: datetime) -> Record:

@@ -76,6 +76,26 @@ def add_scores(connection: sa.Connection, tenant: str, marks: Sequence[Score]) -
     return len(connection.execute(statement, rows).all())
 
 
+def correct_scores(connection: sa.Connection, tenant: str, marks: Sequence[Score]) -> tuple[int, int]:
+    """Insert scores, or put them in place of what was there under their ids; return how many were new, and changed."""
+    rows = [{"tenant_id": tenant, **msgspec.structs.asdict(mark)} for mark in marks]
+    latest = sorted({row["score_id"]: row for row in rows}.values(), key=lambda row: str(row["score_id"]))
+    if not latest:
+        return 0, 0
+    statement = insert(scores)
+    names = [column.name for column in scores.c if not column.primary_key]
+    are_other = sa.tuple_(*(scores.c[name] for name in names)).is_distinct_from(
+        sa.tuple_(*(statement.excluded[name] for name in names))
+    )
+    corrected = statement.on_conflict_do_update(
+        index_elements=["tenant_id", "score_id"],
+        set_={name: statement.excluded[name] for name in names},
+        where=are_other,
+    ).returning(sa.literal_column("(xmax = 0)", sa.Boolean).label("is_new"))
+    found = list(connection.execute(corrected, latest).scalars())
+    return sum(found), len(found) - sum(found)
+
+
 def replace_reports(
     connection: sa.Connection, tenant: str, source: str, batch: Batch, now: datetime
 ) -> tuple[int, int]:
