@@ -104,6 +104,33 @@ def _status() -> dict[str, object]:
         return document | {"running": True, "schema": schema.current(engine), "newest": schema.head()}
 
 
+@command.command()
+@as_json
+def storage(as_json: bool) -> None:
+    """Show how much room the events take, how that grows, and when the disk is full.
+
+    \b
+    Example:
+      watchkeeper db storage --json
+    """
+    from datetime import UTC, datetime
+
+    from tasks.load_settings import load_settings
+    from tasks.resources import open_database
+    from tasks.show_storage import measure_storage
+
+    settings = load_settings()
+    with open_database(settings) as engine:
+        found = measure_storage(engine, settings, datetime.now(UTC))
+    if as_json:
+        print_json(found.as_json())
+        return
+    for name, value in found.rows():
+        click.echo(f"{name:<29} {value}")
+    if found.warning:
+        click.secho(found.warning, fg="yellow")
+
+
 @command.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def psql(arguments: tuple[str, ...]) -> None:

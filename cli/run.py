@@ -11,7 +11,7 @@ from cli.output import as_json, checked_time, print_json
 
 FLOWS = (
     "advance-rollouts", "check-quality", "dispatch-alerts", "evaluate-alerts", "ingest-usage", "keep-watch",
-    "project-costs", "recommend-scale", "warm-caches",
+    "maintain-storage", "project-costs", "recommend-scale", "warm-caches",
 )  # fmt: skip
 _TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 

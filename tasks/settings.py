@@ -30,6 +30,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 PREFIX = "WATCHKEEPER_"
 DATABASE_URL = f"{PREFIX}DATABASE_URL"
+FEWEST_DAYS = 35  # of events that a retention must keep
 
 
 def _zone(name: str) -> str:
@@ -157,6 +158,22 @@ class Warming(_Group):
     ttl_hours: float = Field(default=24, gt=0, le=8760)
 
 
+def _enough_days(days: int | None) -> int | None:
+    if days is not None and days < FEWEST_DAYS:
+        raise ValueError(f"at least {FEWEST_DAYS} days of events: the month's spend and late rows need 31 of them")
+    return days
+
+
+class Storage(_Group):
+    """What is kept for how long; roll-ups are kept for ever."""
+
+    # Spend to the minute reads the month's events (31 days and what its time zone is off), and a source may look back
+    # 31 days: a row that old must still be known again. Baselines and projections read roll-ups.
+    keep_events_days: Annotated[int | None, Field(le=36_500), AfterValidator(_enough_days)] = None  # None: all
+    keep_rejects_days: int = Field(default=90, ge=1, le=36_500)
+    ahead_days: int = Field(default=7, ge=1, le=366)  # partitions that are made before they are needed
+
+
 class Slack(_Group):
     """How to reach Slack."""
 
@@ -193,6 +210,7 @@ class Settings(BaseSettings):
     plans: dict[Name, RolloutPlan] = {"careful": RolloutPlan()}
     alerting: Alerting = Alerting()
     warming: Warming = Warming()
+    storage: Storage = Storage()
     slack: Slack = Slack()
 
     @classmethod

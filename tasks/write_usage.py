@@ -14,9 +14,11 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
+import msgspec
 import psycopg
 import sqlalchemy as sa
 
+from ops.errors import InvalidValue
 from ops.rollup import Deltas
 from ops.usage import UsageEvent
 from ops.window import floor_hour
@@ -112,7 +114,7 @@ class Writer:
         unique = _unique(batch.events, last_wins=self._corrects)
         new_days = {event.occurred_at.date() for event in unique} - self._days
         if new_days:
-            usage.ensure_partitions(self._target.engine, new_days)
+            usage.ensure_partitions(self._target.engine, new_days, self._target.tenant)
             self._days |= new_days
         prices = self._pricer.price(unique) if self._pricer else [Price()] * len(unique)
         priced = list(zip(unique, prices, strict=True))
@@ -138,11 +140,13 @@ class Writer:
         self, connection: sa.Connection, prepared: Prepared, origin: Origin, now: datetime,
         also: Callable[[sa.Connection], None] | None,
     ) -> Loaded:  # fmt: skip
-        batch, tenant = prepared.batch, self._target.tenant
-        new, old = self._store(connection, origin.source, prepared.events, now)
+        batch, tenant, events = prepared.batch, self._target.tenant, prepared.events
+        events, late = _split_at(usage.hold_floor(connection, tenant), events) if events else (events, [])
+        rejects = [*batch.rejects, *late]
+        new, old = self._store(connection, origin.source, events, now)
         scored, rescored = self._score(connection, batch)
         reported, revised = ingest.replace_reports(connection, tenant, origin.source, batch, now)
-        ingest.add_rejects(connection, [_reject_row(tenant, origin, reject) for reject in batch.rejects])
+        ingest.add_rejects(connection, [_reject_row(tenant, origin, reject) for reject in rejects])
         if self._target.keep_texts:
             usage.add_texts(connection, tenant, (event for event, _ in new))
         if self._target.rolls_up:
@@ -153,10 +157,10 @@ class Writer:
             also(connection)
         inserted = len(new) - len(old) + scored + reported
         corrected = len(old) + rescored + revised
-        good = batch.read - len(batch.rejects)
+        good = batch.read - len(rejects)
         return Loaded(
             read=batch.read, inserted=inserted, corrected=corrected, duplicates=good - inserted - corrected,
-            rejected=len(batch.rejects), skipped=batch.skipped, first_reject=_first(origin, batch.rejects),
+            rejected=len(rejects), skipped=batch.skipped, first_reject=_first(origin, rejects),
             unknown_models=self._pricer.unknown([event for event, price in new if price.cost_usd is None])
             if self._pricer else (),
         )  # fmt: skip
@@ -225,6 +229,21 @@ def _unique(events: Sequence[UsageEvent], *, last_wins: bool) -> Sequence[UsageE
     return list(found.values())
 
 
+def _split_at(floor: datetime | None, events: list[Priced]) -> tuple[list[Priced], list[Reject]]:
+    """Part the events that may be stored from those of days that were dropped."""
+    if floor is None or all(event.occurred_at >= floor for event, _ in events):
+        return events, []
+    kept = [item for item in events if item[0].occurred_at >= floor]
+    return kept, [_too_old(event, floor) for event, _ in events if event.occurred_at < floor]
+
+
+def _too_old(event: UsageEvent, floor: datetime) -> Reject:
+    limit = f"at or after {floor:%Y-%m-%d}: older than what is kept; a duplicate could not be recognised"
+    error = InvalidValue("occurred_at", event.occurred_at.isoformat(), limit)
+    raw = msgspec.json.encode(msgspec.structs.replace(event, prompt_text=None))  # texts are kept by consent only
+    return Reject.of(error, 0, raw)
+
+
 def _is_passing(error: Exception) -> bool:
     """Whether the database asks to try again."""
     cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
@@ -252,5 +271,7 @@ def _text(raw: bytes) -> str:
 def _first(origin: Origin, rejects: Sequence[Reject]) -> str | None:
     if not rejects:
         return None
+    if not rejects[0].position:  # a sound row, of which no more than the event is known
+        return rejects[0].reason
     unit = "line" if origin.kind in {"litellm", "jsonl", "csv", "scores", "otel"} else "row"
     return f"{unit} {rejects[0].position}: {rejects[0].reason}"

@@ -1,19 +1,28 @@
 """The hourly roll-ups: sums are added in the transaction of the events that they count.
 
 Before it: `ops/rollup.py` sums up what is new. After it: everything that reads `usage_hourly` and `latency_hourly`.
+A day can be counted anew from its events: to compare (`tasks/verify_rollups.py`), or to put in the place of what is
+there (`tasks/rebuild_rollups.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, array
 
 from ops.rollup import BIN_KEY, HOUR_KEY, HOUR_SUMS, Deltas
+from tasks.stores import usage
 from tasks.stores.sql import statement
 from tasks.stores.tables import latency_hourly, usage_hourly
+
+SHOWN = 10
+_DAY = timedelta(days=1)
 
 
 def add(connection: sa.Connection, tenant: str, deltas: Deltas) -> None:
@@ -36,3 +45,159 @@ def drop_empty(connection: sa.Connection, tenant: str, hours: Iterable[datetime]
         connection.execute(
             sa.delete(table).where(table.c.tenant_id == tenant, table.c.hour.in_(set(hours)), count == 0)
         )
+
+
+class _Rollup(NamedTuple):
+    table: sa.Table
+    key: tuple[str, ...]
+    sums: tuple[str, ...]
+    recount: str  # the statement that counts a day of it anew
+
+
+_ROLLUPS = (
+    _Rollup(usage_hourly, HOUR_KEY, HOUR_SUMS, "count_hours"),
+    _Rollup(latency_hourly, BIN_KEY, ("n",), "count_bins"),
+)
+Sums = dict[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A key whose sums are not what its events add up to; None on the side that has no such key."""
+
+    table: str
+    key: dict[str, Any]
+    rolled_up: Sums | None
+    counted: Sums | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How many keys of a roll-up were compared with its events, how many differ, and the first SHOWN of those."""
+
+    table: str
+    keys: int = 0
+    differing: int = 0
+    first: tuple[Difference, ...] = ()
+
+    def plus(self, other: Comparison) -> Comparison:
+        """Add the comparison of another day."""
+        return replace(
+            self, keys=self.keys + other.keys, differing=self.differing + other.differing,
+            first=(*self.first, *other.first)[:SHOWN],
+        )  # fmt: skip
+
+
+def nothing_compared() -> tuple[Comparison, ...]:
+    """Return a comparison of no day, for each roll-up."""
+    return tuple(Comparison(rollup.table.name) for rollup in _ROLLUPS)
+
+
+def days_with_rows(connection: sa.Connection, tenant: str, kept_from: datetime | None) -> set[datetime]:
+    """Return the midnights of the days, from the floor on, of which a roll-up has rows."""
+    found: set[datetime] = set()
+    for table, *_ in _ROLLUPS:
+        day = sa.func.date_trunc("day", table.c.hour, "UTC")
+        is_kept = table.c.hour >= kept_from if kept_from else sa.true()
+        query = sa.select(day).where(table.c.tenant_id == tenant, is_kept).distinct()
+        found |= set(connection.execute(query).scalars())
+    return found
+
+
+def compare_day(connection: sa.Connection, tenant: str, day: datetime) -> tuple[Comparison, ...]:
+    """Compare a day's roll-ups with its events, as one snapshot of a REPEATABLE READ transaction has both."""
+    _prefer_hashing(connection)
+    return tuple(_compare(connection, rollup, _span(tenant, day)) for rollup in _ROLLUPS)
+
+
+def replace_day(connection: sa.Connection, tenant: str, day: datetime) -> None:
+    """Put what the events of a day add up to in the place of its roll-ups.
+
+    Loaders wait with their sums until the transaction ends. One that has added some already has locked the tables: we
+    wait for it and count its events; one that has not cannot have committed, and adds its own to ours.
+    """
+    connection.execute(sa.text("LOCK TABLE watchkeeper.usage_hourly IN SHARE ROW EXCLUSIVE MODE"))
+    connection.execute(sa.text("LOCK TABLE watchkeeper.latency_hourly IN SHARE ROW EXCLUSIVE MODE"))
+    _prefer_hashing(connection)
+    for rollup in _ROLLUPS:
+        _replace(connection, rollup, _span(tenant, day))
+
+
+def _prefer_hashing(connection: sa.Connection) -> None:
+    """Group a day's events by hashing, whatever a planner without statistics thinks: sorting them takes twice as long.
+
+    What does not fit into the memory goes to disk.
+    """
+    connection.execute(sa.text("SET LOCAL enable_sort = off"))
+    connection.execute(sa.text("SET LOCAL work_mem = '64MB'"))
+
+
+def _span(tenant: str, day: datetime) -> dict[str, Any]:
+    return {"tenant": tenant, "start": day, "end": day + _DAY}
+
+
+def _counted(rollup: _Rollup) -> sa.TextualSelect:
+    return statement(rollup.recount).columns(*(sa.column(c.name, c.type) for c in rollup.table.c))
+
+
+def _is_of_the_day(table: sa.Table) -> sa.ColumnElement[bool]:
+    day = (table.c.hour >= sa.bindparam("start"), table.c.hour < sa.bindparam("end"))
+    return sa.and_(table.c.tenant_id == sa.bindparam("tenant"), *day)
+
+
+def _replace(connection: sa.Connection, rollup: _Rollup, span: dict[str, Any]) -> None:
+    connection.execute(sa.delete(rollup.table).where(_is_of_the_day(rollup.table)), span)
+    names = [column.name for column in rollup.table.c]
+    connection.execute(sa.insert(rollup.table).from_select(names, _counted(rollup)), span)
+
+
+def _compare(connection: sa.Connection, rollup: _Rollup, span: dict[str, Any]) -> Comparison:
+    sides = _sides(rollup)
+    wrong = sides.c.rolled_up.is_distinct_from(sides.c.counted)
+    names = [sides.c[name] for name in rollup.key]
+    query = (
+        sa.select(sides, wrong.label("wrong"), sa.func.count().over().label("keys"),
+                  sa.func.count().filter(wrong).over().label("differing"))
+        .order_by(wrong.desc(), *names)
+        .limit(SHOWN)
+    )  # fmt: skip
+    rows = connection.execute(query, span).all()
+    table = rollup.table.name
+    if not rows:
+        return Comparison(table)
+    first = tuple(_difference(rollup, row) for row in rows if row.wrong)
+    return Comparison(table, rows[0].keys, rows[0].differing, first)
+
+
+def _sides(rollup: _Rollup) -> sa.Subquery:
+    """Return each key once with the sums of either side; GROUP BY, unlike a join, takes two NULLs for the same."""
+    counted = _counted(rollup).subquery("counted_anew")
+    both = sa.union_all(
+        _side(rollup, counted, is_counted=True),
+        _side(rollup, rollup.table, is_counted=False).where(_is_of_the_day(rollup.table)),
+    ).subquery("both")
+    key = [both.c[name] for name in rollup.key]
+    sums, is_counted = sa.func.max(both.c.sums), both.c.is_counted
+    sides = (sums.filter(~is_counted).label("rolled_up"), sums.filter(is_counted).label("counted"))
+    return sa.select(*key, *sides).group_by(*key).subquery("sides")
+
+
+def _side(rollup: _Rollup, rows: sa.FromClause, *, is_counted: bool) -> sa.Select[Any]:
+    sums = sa.cast(array([rows.c[name] for name in rollup.sums]), ARRAY(sa.Numeric))
+    return sa.select(
+        *(rows.c[name] for name in rollup.key), sums.label("sums"), sa.literal(is_counted).label("is_counted")
+    )
+
+
+def _difference(rollup: _Rollup, row: sa.Row[Any]) -> Difference:
+    key = {name: getattr(row, name) for name in rollup.key}
+    kept, counted = (
+        dict(zip(rollup.sums, sums, strict=True)) if sums else None for sums in (row.rolled_up, row.counted)
+    )
+    return Difference(rollup.table.name, key, kept, counted)
+
+
+def hold_days(connection: sa.Connection, tenant: str) -> datetime | None:
+    """Return the floor, and let no day be dropped until the transaction ends; takes no snapshot before it can."""
+    connection.execute(sa.text("LOCK TABLE ONLY watchkeeper.usage_events IN ACCESS SHARE MODE"))
+    return usage.floor(connection, tenant)

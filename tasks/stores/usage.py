@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from ops.usage import Status, UsageEvent
+from tasks.stores import ingest
 from tasks.stores.sql import statement
 
 _NUMBERS = {"input_tokens", "cached_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens",
@@ -38,7 +39,8 @@ _STAGING = sql.SQL("CREATE TEMP TABLE IF NOT EXISTS usage_staging ({}) ON COMMIT
         for name, kind in _TYPES.items()
     )
 )
-_PARTITION_LOCK = 0x57A7C5
+PARTITION_LOCK = 0x57A7C5  # held by whoever makes or drops partitions
+RETENTION = "retention"  # the step of `watermarks` that holds a tenant's floor
 
 
 class Price(NamedTuple):
@@ -111,16 +113,37 @@ def _event(row: Any) -> UsageEvent:
     return UsageEvent(**{**values, "status": Status(row.status)})
 
 
-def ensure_partitions(engine: sa.Engine, days: Iterable[date]) -> None:
-    """Make the day partitions that are missing, in a transaction of its own; ATTACH does not wait for writers."""
+def floor(connection: sa.Connection, tenant: str) -> datetime | None:
+    """Return the midnight before which a tenant's events were dropped; None when none ever were."""
+    return ingest.watermark(connection, tenant, RETENTION)
+
+
+def hold_floor(connection: sa.Connection, tenant: str) -> datetime | None:
+    """Return the floor, and keep it where it is until the transaction ends.
+
+    The lock is the one that an INSERT takes anyway, only earlier; whoever raises the floor excludes it. It must be the
+    transaction's first, so that two never wait for each other in a circle.
+    """
+    connection.execute(sa.text("LOCK TABLE ONLY watchkeeper.usage_events IN ROW EXCLUSIVE MODE"))
+    return floor(connection, tenant)
+
+
+def ensure_partitions(engine: sa.Engine, days: Iterable[date], tenant: str | None = None) -> None:
+    """Make the day partitions that are missing, in a transaction of its own; ATTACH does not wait for writers.
+
+    A day below the floor of `tenant` was dropped, and is not made again.
+    """
     wanted = {f"usage_events_{day:%Y%m%d}": day for day in days}
     with engine.begin() as connection:
         known = set(partitions(connection))
         missing = sorted(set(wanted) - known)
-        if missing:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_PARTITION_LOCK)))
+        if not missing:
+            return
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(PARTITION_LOCK)))
+        kept_from = floor(connection, tenant) if tenant else None
         for name in missing:
-            _make_partition(connection, name, wanted[name])
+            if kept_from is None or wanted[name] >= kept_from.date():
+                _make_partition(connection, name, wanted[name])
 
 
 def partitions(connection: sa.Connection) -> dict[str, date]:
@@ -131,6 +154,11 @@ def partitions(connection: sa.Connection) -> dict[str, date]:
     ).scalars()  # fmt: skip
     names = [name.rpartition(".")[2] for name in found]
     return {name: datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC).date() for name in names}
+
+
+def partition_midnights(connection: sa.Connection) -> list[datetime]:
+    """Return the midnights of the days that have a partition, the oldest first."""
+    return [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in sorted(partitions(connection).values())]
 
 
 def _make_partition(connection: sa.Connection, name: str, day: date) -> None:

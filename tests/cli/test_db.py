@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from ops.errors import InvalidValue
 from tasks.embedded_postgres import Cluster, binaries_version
 from tasks.settings import Settings
 from tasks.stores import schema
+from tasks.stores.usage import ensure_partitions
 
 HIDDEN = "do-not-tell"
 
@@ -102,3 +104,27 @@ def test_psql_keeps_the_password_off_the_command_line(
     assert url.database
     assert url.database in line
     assert password not in line
+
+
+def test_storage_for_people_and_for_machines(settings: Settings, engine: sa.Engine) -> None:
+    shown = [line.rstrip() for line in db("storage").splitlines()]
+    names = [line[:30].rstrip() for line in shown]
+    assert names[:2] == ["oldest day of events", "dropped before"]
+    assert shown[-1] == "disk full on                  no day: fewer than 10,000 events in the last 7 days"
+    found = json.loads(db("storage", "--json"))
+    assert (found["partitions"], found["oldest_day"], found["bytes_per_event"], found["warning"]) == (
+        0,
+        None,
+        None,
+        None,
+    )
+    assert found["database_bytes"] > 0
+
+
+def test_storage_warns_of_too_many_partitions(settings: Settings, engine: sa.Engine) -> None:
+    first = date(2025, 1, 1)
+    ensure_partitions(engine, [first + timedelta(days=number) for number in range(401)])
+    shown = db("storage")
+    assert "partitions                    401 of at most 400\n" in shown
+    assert shown.splitlines()[-1].endswith("set storage.keep_events_days")
+    assert json.loads(db("storage", "--json"))["oldest_day"] == "2025-01-01"

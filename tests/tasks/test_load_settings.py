@@ -14,7 +14,7 @@ from tasks.settings import Settings
 HIDDEN = "xoxb-do-not-tell"
 GROUPS = (
     "alerting, budgets, channels, database, database_url, home, month_timezone, plans, prefect_port, services, slack, "
-    "sources, tenant, warming"
+    "sources, storage, tenant, warming"
 )
 EVERYTHING = """\
 tenant: acme
@@ -170,6 +170,11 @@ WRONG = {
         "month_timezone: Mars/Olympus\n",
         "watchkeeper.yaml:1: month_timezone: 'Mars/Olympus' is wrong: value error, not an IANA time zone such as UTC "
         "or Europe/Berlin",
+    ),
+    "fewer days than must be kept": (
+        "storage: {keep_events_days: 34}\n",
+        "watchkeeper.yaml:1: storage.keep_events_days: 34 is wrong: value error, at least 35 days of events: the "
+        "month's spend and late rows need 31 of them",
     ),
     "an unknown setting": ("\nplanz: {}\n", f"watchkeeper.yaml:2: planz: unknown setting; known here: {GROUPS}"),
     "an unknown setting of a group": (
