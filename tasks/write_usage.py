@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from itertools import chain
 from typing import Any
 
 import psycopg
@@ -22,7 +23,7 @@ from ops.usage import UsageEvent
 from ops.window import floor_hour
 from tasks.price_usage import Pricer
 from tasks.sources.interface import Batch, Reject
-from tasks.stores import ingest, rollups, usage
+from tasks.stores import ingest, rollups, source_states, usage
 from tasks.stores.usage import Price, Priced
 
 _TRIES = 5
@@ -137,6 +138,8 @@ class Writer:
             self._roll_up(connection, new, old)
         if new or scored:
             ingest.set_watermark(connection, tenant, "load", now)
+        if newest := _newest(batch):
+            source_states.see(connection, tenant, origin.source, newest)
         if also:
             also(connection)
         inserted = len(new) - len(old) + scored + reported
@@ -199,6 +202,17 @@ def _unique(events: Sequence[UsageEvent], *, last_wins: bool) -> Sequence[UsageE
     for event in events:
         found.setdefault((event.event_id, event.occurred_at), event)
     return list(found.values())
+
+
+def _newest(batch: Batch) -> datetime | None:
+    """Return the time of a batch's newest record; of a vendor's report the beginning of its bucket."""
+    times = chain(
+        (event.occurred_at for event in batch.events),
+        (score.occurred_at for score in batch.scores),
+        (report.window.start for report in batch.usage),
+        (report.window.start for report in batch.costs),
+    )
+    return max(times, default=None)
 
 
 def _is_passing(error: object) -> bool:

@@ -159,10 +159,11 @@ def record_success(
         tenant_id=tenant, source=source, kind=kind, first_tried_at=now, last_tried_at=now, last_success_at=now,
         last_new_at=now if found_new else None,
     )  # fmt: skip
+    sources = ingest_sources.c
     changed: dict[str, Any] = {
         "kind": kind,
-        "last_tried_at": now,
-        "last_success_at": now,
+        "last_tried_at": sa.func.greatest(sources.last_tried_at, now),  # a day that is replayed is no news
+        "last_success_at": sa.func.greatest(sources.last_success_at, now),
         "failures": 0,
         "last_error": None,
     }
