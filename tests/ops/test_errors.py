@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ops.errors import InvalidValue, NotFound, Unavailable, UnknownName, WatchkeeperError
+from ops.errors import Incomplete, InvalidValue, NotFound, Unavailable, UnknownName, WatchkeeperError
 
 TEXTS = {
     "a value that breaks its limit names field, value and limit": (
@@ -23,6 +23,14 @@ TEXTS = {
         Unavailable("database", " connection refused\n"),
         "database is unavailable: connection refused",
     ),
+    "parts that failed are listed": (
+        Incomplete("source a: files", 1200, [NotFound("file", "1"), Unavailable("file 2", "cut")]),
+        "source a: files: 2 of 1,200 failed: file '1' not found; file 2 is unavailable: cut",
+    ),
+    "at most ten of them": (
+        Incomplete("files", 12, [NotFound("file", number) for number in range(12)]),
+        "files: 12 of 12 failed: " + "; ".join(f"file {number} not found" for number in range(10)) + "; and 2 more",
+    ),
 }
 
 
@@ -37,6 +45,10 @@ def test_error_reads_as_one_line(error: WatchkeeperError, text: str) -> None:
         pytest.param(WatchkeeperError("x"), False, id="an error in general does not go away"),
         pytest.param(InvalidValue("a", 1, "2"), False, id="a wrong value stays wrong"),
         pytest.param(NotFound("a", 1), False, id="a missing file stays missing"),
+        pytest.param(Incomplete("a", 2, [NotFound("a", 1)]), False, id="nor do parts that are all missing"),
+        pytest.param(
+            Incomplete("a", 2, [NotFound("a", 1), Unavailable("a", 1)]), True, id="parts of which one may come back"
+        ),
         pytest.param(Unavailable("a", 1), True, id="a service comes back"),
     ],
 )
