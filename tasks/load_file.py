@@ -83,7 +83,8 @@ def _batch(block: Block, decode: Decoder) -> Batch:
     error = InvalidValue(
         "line", block.lines.raw[:60].decode(errors="replace"), f"at most {MAX_LINE_BYTES:,} bytes long"
     )
-    return Batch(rejects=[Reject.of(error, row.position, row.raw, row.identity) for row in block.lines.rows()])
+    rows = block.lines.rows()
+    return Batch(rejects=[Reject.of(error, row.position, row.raw, row.identity, is_cut=True) for row in rows])
 
 
 @dataclass(frozen=True, slots=True)

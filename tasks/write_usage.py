@@ -221,14 +221,14 @@ def _is_passing(error: object) -> bool:
 
 
 def _reject_row(tenant: str, origin: Origin, reject: Reject) -> dict[str, Any]:
-    raw = reject.raw[: ingest.RAW_LIMIT]
+    raw = _text(reject.raw[: ingest.RAW_LIMIT])
     identity = reject.identity or hashlib.blake2b(reject.raw, digest_size=16).hexdigest()
     return {
         "tenant_id": tenant, "source": origin.source, "kind": origin.kind, "place": _text(origin.place.encode()),
         "reject_id": identity, "position": reject.position,
         "field": _text(reject.field.encode("utf-8", "replace"))[:200],
-        "reason": _text(reject.reason.encode("utf-8", "replace"))[:2000], "raw": _text(raw),
-        "cut": len(raw) < len(reject.raw), "header": _text(origin.header) if origin.header else None,
+        "reason": _text(reject.reason.encode("utf-8", "replace"))[:2000], "raw": raw,
+        "cut": reject.is_cut or raw.encode() != reject.raw, "header": _text(origin.header) if origin.header else None,
     }  # fmt: skip
 
 

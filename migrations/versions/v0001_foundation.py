@@ -178,7 +178,7 @@ CREATE TABLE watchkeeper.usage_rejects (
     field text,
     reason text NOT NULL,
     raw text NOT NULL,
-    cut boolean NOT NULL,
+    cut boolean NOT NULL, -- `raw` is not the whole row, byte for byte: it cannot be tried again
     header text,
     rejected_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, source, reject_id)
