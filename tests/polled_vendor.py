@@ -24,7 +24,7 @@ PAGE = 2
 
 def parse(row: Any) -> tuple[UsageEvent]:
     """Turn `{"id": …, "at": …, "tokens": …}` into an event."""
-    if not isinstance(row, dict) or not {"id", "at"} <= set(row):
+    if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ("id", "at")):
         raise InvalidValue("row", row, "an object with id and at")
     made = UsageEvent(
         event_id=row["id"], occurred_at=datetime.fromisoformat(row["at"]), vendor="openai", model="gpt-4o-mini",
@@ -46,7 +46,7 @@ def pages(source: Source, window: Window) -> Pager:
         page = document["next"]
 
 
-KIND = ApiKind(pages)
+KIND = ApiKind(pages, row=lambda _, row: parse(row))
 
 
 @dataclass
