@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import ingest_rejects, ingest_sources
+from cli.ingest_span import span
+from cli.load_report import report_load
 from cli.output import as_json, print_json, progress_bar
 from cli.source_options import mapping_options, source_of
-from ops.plain_text import printable
 
 if TYPE_CHECKING:
     from tasks.settings import Source
     from tasks.write_usage import Loaded
 
-_FILES = "FILES"
+_FILES, _SPAN = "FILES", "SPAN"
 
 
 class FilesOrCommand(click.Group):
@@ -26,21 +27,27 @@ class FilesOrCommand(click.Group):
         """Put the name of the hidden command before files and their options."""
         if args and args[0] in self.commands:
             return super().parse_args(ctx, args)
-        asks_for_help = not {*ctx.help_option_names}.isdisjoint(args)
-        return super().parse_args(ctx, ["--help"] if asks_for_help else [_FILES, *args])
+        if not {*ctx.help_option_names}.isdisjoint(args):
+            return super().parse_args(ctx, ["--help"])
+        is_span = any(word.partition("=")[0] in {"--from", "--to"} for word in args)
+        return super().parse_args(ctx, [_SPAN if is_span else _FILES, *args])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command; what is none is a file."""
-        return super().get_command(ctx, cmd_name) or load
+        return super().get_command(ctx, cmd_name) or (span if cmd_name == _SPAN else load)
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write both ways to use it."""
+        """Write every way to use it."""
         formatter.write_usage(ctx.command_path, "[OPTIONS] FILES...")
+        formatter.write_usage(ctx.command_path, "--from TIME --to TIME --source NAME [OPTIONS]", prefix="   or: ")
         formatter.write_usage(ctx.command_path, "COMMAND [ARGS]...", prefix="   or: ")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options of files, and the commands."""
+        """Write the options of files, those of a span, and the commands."""
         load.format_options(ctx, formatter)
+        records = [parameter.get_help_record(ctx) for parameter in span.params]
+        with formatter.section("Options of a span"):
+            formatter.write_dl([record for record in records if record])
         self.format_commands(ctx, formatter)
 
 
@@ -51,11 +58,16 @@ def command() -> None:
     A file loaded again adds nothing. Lines that are no events are kept with the reason (see `rejects`); the exit code
     is 1 when no line was one. A file that is called like a command is given as ./sources.
 
+    With --from and --to, the past of a configured SOURCE: a polled one window by window, one of files file by file,
+    several at once. Of files, rows outside the span are skipped, and where the next load begins stays as it is. What
+    failed twice is listed, and the exit code is 1; run again, it goes on with what is not done.
+
     \b
     Example:
       watchkeeper ingest proxy-log.jsonl
       watchkeeper ingest trace.csv.gz --map occurred_at=timestamp --timezone UTC \\
           --set vendor=openai --set model=gpt-4o --json
+      watchkeeper ingest --from 2026-10-01 --to 2026-11-01 --source gateway
       watchkeeper ingest sources
       watchkeeper ingest rejects list
     """
@@ -78,7 +90,7 @@ def load(files: tuple[str, ...], as_json: bool, resume: bool, **options: Any) ->
     if as_json:
         print_json(total.as_json())
     else:
-        report(total)
+        report_load(total)
     if total.read and total.rejected == total.read:
         raise click.exceptions.Exit(1)
 
@@ -112,19 +124,3 @@ def _load(sources: list[Source], *, resume: bool, quiet: bool) -> Loaded:
             file = LogFile(source.path)
             total = total.plus(load_file(target, source, file, datetime.now(UTC), resume=resume, progress=advance))
     return total
-
-
-def report(total: Loaded) -> None:
-    """Say what a load did, to a person."""
-    others = {"corrected": total.corrected, "skipped": total.skipped}
-    more = "".join(f", {count:,} {name}" for name, count in others.items() if count)
-    click.echo(
-        f"{total.read:,} read, {total.inserted:,} inserted, {total.duplicates:,} duplicates, "
-        f"{total.rejected:,} rejected{more} in {total.seconds:.1f} s"
-    )
-    if total.unknown_models:
-        models = printable(", ".join(total.unknown_models).replace("\n", " "))
-        click.secho(f"no price is known for {models}: their cost is unknown", fg="yellow")
-    if total.first_reject:
-        click.secho(f"rejected, the first in {printable(total.first_reject)}", fg="yellow")
-        click.secho("all are kept: watchkeeper ingest rejects list", fg="yellow")

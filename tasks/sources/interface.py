@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -61,6 +61,13 @@ class Batch:
     def read(self) -> int:
         """How many records there were, good and bad."""
         return len(self.events) + len(self.scores) + len(self.usage) + len(self.costs) + len(self.rejects)
+
+    def within(self, span: Window) -> Batch:
+        """Return the same without the events and scores outside a span of time: those are skipped."""
+        events = [event for event in self.events if event.occurred_at in span]
+        scores = [score for score in self.scores if score.occurred_at in span]
+        dropped = len(self.events) + len(self.scores) - len(events) - len(scores)
+        return replace(self, events=events, scores=scores, skipped=self.skipped + dropped)
 
     def add(self, records: Iterable[Record]) -> None:
         """Put records where they belong."""
