@@ -14,6 +14,7 @@ Expected outcomes (no data, inconclusive, over budget) are values, never excepti
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 _SHOWN = 200
 _LISTED = 10
@@ -23,6 +24,16 @@ class WatchkeeperError(Exception):
     """Anything that Watchkeeper itself raises; its text is one line that a person can act on."""
 
     retryable = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes as it is, whatever its class was made from."""
+        return _copied, (type(self), self.args, dict(self.__dict__))
+
+
+def _copied(kind: type[WatchkeeperError], args: tuple[object, ...], parts: dict[str, Any]) -> WatchkeeperError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(parts)
+    return error
 
 
 class InvalidValue(WatchkeeperError):

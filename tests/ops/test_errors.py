@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from ops.errors import Incomplete, InvalidValue, NotFound, Unavailable, UnknownName, WatchkeeperError
@@ -78,3 +80,14 @@ def test_value_is_cut_to_a_line(size: int, shown: str) -> None:
 
 def test_reason_of_an_outage_is_cut_to_300_characters() -> None:
     assert str(Unavailable("vendor", 1000 * "x")) == "vendor is unavailable: " + 300 * "x"
+
+
+@pytest.mark.parametrize("error", [error for error, _ in TEXTS.values()], ids=TEXTS)
+def test_error_travels_between_processes(error: WatchkeeperError) -> None:
+    arrived = pickle.loads(pickle.dumps(error))  # noqa: S301  what we wrote ourselves
+    assert type(arrived) is type(error)
+    assert (str(arrived), arrived.retryable) == (str(error), error.retryable)
+    assert [str(part) for part in getattr(arrived, "failures", ())] == [
+        str(part) for part in getattr(error, "failures", ())
+    ]
+    assert getattr(arrived, "field", None) == getattr(error, "field", None)
