@@ -1,78 +1,105 @@
-"""`watchkeeper ingest`: load files by hand."""
+"""`watchkeeper ingest`: load files by hand, and see what became of sources and of rows that were no events."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli import ingest_rejects, ingest_sources
+from cli.ingest_span import span
+from cli.load_report import report_load
 from cli.output import as_json, print_json, progress_bar
-from ops.plain_text import printable
+from cli.source_options import mapping_options, source_of
 
 if TYPE_CHECKING:
     from tasks.settings import Source
     from tasks.write_usage import Loaded
 
+_FILES, _SPAN = "FILES", "SPAN"
 
-@click.command("ingest")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--kind", help="litellm, jsonl, csv or scores; found from the name and --map when left out.")
-@click.option("--map", "maps", multiple=True, metavar="FIELD=COLUMN", help="A field's column; repeat or use commas.")
-@click.option("--set", "values", multiple=True, metavar="FIELD=VALUE", help="A field's value for every row.")
-@click.option("--timezone", help="Of times that name none, such as UTC; without it they are rejected.")
-@click.option("--source", "name", default="manual", show_default=True, help="The source's name.")
-@click.option("--resume", is_flag=True, help="Read on where the last load of the same file ended.")
-@as_json
-def command(files: tuple[Path, ...], as_json: bool, resume: bool, **options: Any) -> None:
-    """Load usage from FILES: exactly once, priced, rolled up; gzip is fine.
 
-    A file loaded again adds nothing. Lines that are no events are kept in usage_rejects with the reason; the exit code
-    is 1 when no line was one.
+class FilesOrCommand(click.Group):
+    """A group whose first word is a file to load unless it is one of its commands."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the name of the hidden command before files and their options."""
+        if args and args[0] in self.commands:
+            return super().parse_args(ctx, args)
+        if not {*ctx.help_option_names}.isdisjoint(args):
+            return super().parse_args(ctx, ["--help"])
+        is_span = any(word.partition("=")[0] in {"--from", "--to"} for word in args)
+        return super().parse_args(ctx, [_SPAN if is_span else _FILES, *args])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; what is none is a file."""
+        return super().get_command(ctx, cmd_name) or (span if cmd_name == _SPAN else load)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write every way to use it."""
+        formatter.write_usage(ctx.command_path, "[OPTIONS] FILES...")
+        formatter.write_usage(ctx.command_path, "--from TIME --to TIME --source NAME [OPTIONS]", prefix="   or: ")
+        formatter.write_usage(ctx.command_path, "COMMAND [ARGS]...", prefix="   or: ")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options of files, those of a span, and the commands."""
+        load.format_options(ctx, formatter)
+        records = [parameter.get_help_record(ctx) for parameter in span.params]
+        with formatter.section("Options of a span"):
+            formatter.write_dl([record for record in records if record])
+        self.format_commands(ctx, formatter)
+
+
+@click.group("ingest", cls=FilesOrCommand, no_args_is_help=False)
+def command() -> None:
+    """Load usage from FILES: exactly once, priced, rolled up; gzip and zstd are fine.
+
+    A file loaded again adds nothing. Lines that are no events are kept with the reason (see `rejects`); the exit code
+    is 1 when no line was one. A file that is called like a command is given as ./sources.
+
+    With --from and --to, the past of a configured SOURCE: a polled one window by window, one of files file by file,
+    several at once. Of files, rows outside the span are skipped, and where the next load begins stays as it is. What
+    failed twice is listed, and the exit code is 1; run again, it goes on with what is not done.
 
     \b
     Example:
       watchkeeper ingest proxy-log.jsonl
       watchkeeper ingest trace.csv.gz --map occurred_at=timestamp --timezone UTC \\
           --set vendor=openai --set model=gpt-4o --json
+      watchkeeper ingest --from 2026-10-01 --to 2026-11-01 --source gateway
+      watchkeeper ingest sources
+      watchkeeper ingest rejects list
     """
+
+
+command.add_command(ingest_sources.sources)
+command.add_command(ingest_rejects.rejects)
+
+
+@click.command(_FILES)
+@click.argument("files", nargs=-1, required=True, type=click.Path())
+@click.option("--kind", help="litellm, jsonl, csv, …; found from the name and --map when left out.")
+@mapping_options
+@click.option("--source", "name", default="manual", show_default=True, help="The source's name.")
+@click.option("--resume", is_flag=True, help="Read on where the last load of the same file ended.")
+@as_json
+def load(files: tuple[str, ...], as_json: bool, resume: bool, **options: Any) -> None:
+    """Load FILES."""
     total = _load([_source(path, **options) for path in files], resume=resume, quiet=as_json)
     if as_json:
         print_json(total.as_json())
     else:
-        _report(total)
+        report_load(total)
     if total.read and total.rejected == total.read:
         raise click.exceptions.Exit(1)
 
 
-def _source(
-    path: Path, *, kind: str | None, maps: tuple[str, ...], values: tuple[str, ...], timezone: str | None, name: str
-) -> Source:  # fmt: skip
-    from pydantic import ValidationError
-
-    from ops.errors import InvalidValue
-    from tasks.settings import Source
-
-    columns, constants = _pairs("--map", maps), _pairs("--set", values)
-    found = kind or ("csv" if ".csv" in path.suffixes else "jsonl" if columns or constants else "litellm")
-    try:
-        return Source(name=name, kind=found, path=str(path), columns=columns, values=constants, timezone=timezone)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        field = {"name": "source", "path": "file"}.get(str(problem["loc"][0]), problem["loc"][0])
-        raise InvalidValue(f"--{field}", problem["input"], f"right: {problem['msg']}") from None
-
-
-def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
-    from ops.errors import InvalidValue
-
-    pairs = {}
-    for text in (part for given in texts for part in given.split(",")):
-        field, _, value = (part.strip() for part in text.partition("="))
-        if not (field and value):
-            raise InvalidValue(option, text, "FIELD=COLUMN" if option == "--map" else "FIELD=VALUE")
-        pairs[field] = value
-    return pairs
+def _source(path: str, *, kind: str | None, maps: tuple[str, ...], values: tuple[str, ...], **options: Any) -> Source:
+    suffixes = PurePath(path).suffixes
+    table = next((known for known in ("csv", "parquet") if f".{known}" in suffixes), None)
+    found = kind or table or ("jsonl" if maps or values else "litellm")
+    return source_of(path, kind=found, maps=maps, values=values, **options)
 
 
 def _load(sources: list[Source], *, resume: bool, quiet: bool) -> Loaded:
@@ -97,17 +124,3 @@ def _load(sources: list[Source], *, resume: bool, quiet: bool) -> Loaded:
             file = LogFile(source.path)
             total = total.plus(load_file(target, source, file, datetime.now(UTC), resume=resume, progress=advance))
     return total
-
-
-def _report(total: Loaded) -> None:
-    click.echo(
-        f"{total.read:,} read, {total.inserted:,} inserted, {total.duplicates:,} duplicates, "
-        f"{total.rejected:,} rejected in {total.seconds:.1f} s"
-    )
-    if total.unknown_models:
-        models = printable(", ".join(total.unknown_models).replace("\n", " "))
-        click.secho(f"no price is known for {models}: their cost is unknown", fg="yellow")
-    if total.first_reject:
-        hint = "SELECT line, reason FROM usage_rejects LIMIT 20"
-        click.secho(f"rejected, the first in {printable(total.first_reject)}", fg="yellow")
-        click.secho(f'all are kept: watchkeeper db psql -c "{hint}"', fg="yellow")

@@ -72,13 +72,17 @@ def coloured(text: str, colour: str) -> Text:
 
 @contextmanager
 def progress_bar(title: str, *, total: float | None = None, quiet: bool = False) -> Iterator[Show]:
-    """Yield a function (done, text) that moves a bar on standard error; nothing shows where there is no terminal."""
+    """Yield a function (done, text) that moves a bar on standard error; nothing shows where there is no terminal.
+
+    With `total` it says how long it still takes.
+    """
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     console = Console(file=sys.stderr)
     name, text = TextColumn("{task.description:<12}"), TextColumn("{task.fields[text]}")
-    columns = (name, BarColumn(24), TimeElapsedColumn(), text)
+    left = () if total is None else (TextColumn("left"), TimeRemainingColumn())
+    columns = (name, BarColumn(24), TimeElapsedColumn(), *left, text)
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task(title, total=total, text="")
         yield lambda done, text: bar.update(task, completed=done, text=text)

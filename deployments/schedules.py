@@ -14,4 +14,5 @@ SCHEDULES: dict[str, str | None] = {
     "advance-rollouts": None,
     "dispatch-alerts": None,
     "recommend-scale": None,
+    "backfill-usage": None,
 }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ops.errors import Unavailable
+from ops.errors import Unavailable, UnknownName
 from tasks import prefect_server
 from tasks.resources import running_server
 from tasks.settings import Settings
@@ -58,14 +58,20 @@ def _drain() -> None:
     EventsWorker.drain_all()
 
 
-def run_flow(name: str, as_of: datetime | None) -> Any:
+def run_flow(name: str, as_of: datetime | None, parameters: Mapping[str, Any] | None = None) -> Any:
     """Run the flow `name` and return its final state.
 
     Without Prefect's heartbeat thread, which makes every short run a second longer.
+
+    Raises:
+        UnknownName: the flow has no such parameter.
     """
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     module = importlib.import_module(f"flows.{name.replace('-', '_')}")
     flow = getattr(module, name.replace("-", "_"))
+    for given in parameters or ():
+        if given not in flow.parameters.properties or given == "as_of":
+            raise UnknownName(f"{name}'s parameter", given, set(flow.parameters.properties) - {"as_of"})
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        return flow(as_of=as_of, return_state=True)
+        return flow(as_of=as_of, return_state=True, **(parameters or {}))

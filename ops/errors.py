@@ -5,6 +5,7 @@ WatchkeeperError
 │   └── UnknownName       a name that no registry knows; lists the known ones
 ├── NotFound              a file, a rollout, a row that should be there is not
 ├── Refused               a vendor answers no: credentials, a request that it does not take
+├── Incomplete            some parts failed, the others are done (retryable when one of the failures is)
 └── Unavailable           a database, a vendor or Slack cannot be reached (retryable)
 
 Expected outcomes (no data, inconclusive, over budget) are values, never exceptions.
@@ -12,15 +13,27 @@ Expected outcomes (no data, inconclusive, over budget) are values, never excepti
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 _SHOWN = 200
+_LISTED = 10
 
 
 class WatchkeeperError(Exception):
     """Anything that Watchkeeper itself raises; its text is one line that a person can act on."""
 
     retryable = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes as it is, whatever its class was made from."""
+        return _copied, (type(self), self.args, dict(self.__dict__))
+
+
+def _copied(kind: type[WatchkeeperError], args: tuple[object, ...], parts: dict[str, Any]) -> WatchkeeperError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(parts)
+    return error
 
 
 class InvalidValue(WatchkeeperError):
@@ -61,6 +74,18 @@ class Unavailable(WatchkeeperError):
 
     def __init__(self, service: str, reason: object) -> None:
         super().__init__(f"{service} is unavailable: {str(reason).strip()[:300]}")
+
+
+class Incomplete(WatchkeeperError):
+    """Some of several parts failed; the others are done."""
+
+    def __init__(self, what: str, of: int, failures: Sequence[WatchkeeperError]) -> None:
+        self.failures = tuple(failures)
+        self.retryable = any(failure.retryable for failure in failures)
+        listed = [str(failure) for failure in failures[:_LISTED]]
+        if len(failures) > _LISTED:
+            listed.append(f"and {len(failures) - _LISTED:,} more")
+        super().__init__(f"{what}: {len(failures):,} of {of:,} failed: {'; '.join(listed)}")
 
 
 def _short(value: object) -> str:

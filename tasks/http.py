@@ -6,10 +6,11 @@ each `Batch` that the pager yields in between.
 
 from __future__ import annotations
 
+import threading
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -25,14 +26,32 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 
 
 @dataclass(slots=True)
-class Courier:
-    """A client that never sends faster than `per_minute`."""
+class Turnstile:
+    """Lets requests through one behind the other, never faster than `per_minute`, whichever threads send them."""
 
-    client: httpx.Client
     per_minute: float = 60
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _free_at: float = 0.0
+
+    def wait(self) -> None:
+        """Return when it is this request's turn."""
+        with self._lock:
+            now = self.clock()
+            turn = max(now, self._free_at)
+            self._free_at = turn + 60 / self.per_minute
+        if turn > now:
+            self.sleep(turn - now)
+
+
+@dataclass(slots=True)
+class Courier:
+    """A client that never sends faster than its turnstile lets it; couriers of one source share theirs."""
+
+    client: httpx.Client
+    turnstile: Turnstile = field(default_factory=Turnstile)
+    sleep: Callable[[float], None] = time.sleep
 
     def run(self, pager: Pager) -> Iterator[Batch]:
         """Yield the pager's batches.
@@ -57,7 +76,7 @@ class Courier:
         """Send one request until there is a whole JSON answer to it."""
         where = f"{request.url.host}{request.url.path}"
         for attempt in range(1, TRIES + 1):
-            self._take_turn()
+            self.turnstile.wait()
             answer = self._attempt(request)
             if isinstance(answer, httpx.Response) and answer.is_success:
                 return answer
@@ -68,12 +87,6 @@ class Courier:
             elif wait > LONGEST_WAIT_S:
                 raise Unavailable(where, f"it asks to wait {wait:.0f} s")
         raise Unavailable(where, f"{_words(answer)}, {TRIES} times")
-
-    def _take_turn(self) -> None:
-        now = self.clock()
-        if self._free_at > now:
-            self.sleep(self._free_at - now)
-        self._free_at = max(now, self._free_at) + 60 / self.per_minute
 
     def _attempt(self, request: httpx.Request) -> httpx.Response | str:
         """Return the answer, or what kept a whole one from coming."""

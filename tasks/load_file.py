@@ -18,6 +18,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from ops.errors import InvalidValue
+from ops.window import Window
 from tasks import read_lines, read_parquet
 from tasks.log_file import LogFile
 from tasks.read_ahead import read_ahead
@@ -68,6 +69,33 @@ def load_file(
     return total
 
 
+def load_span(
+    target: Target, source: Source, file: LogFile, span: Window, now: datetime, progress: Progress | None = None
+) -> Loaded:
+    """Load what a file holds of a span of time; the rest is skipped, and where the next load begins stays as it is.
+
+    Raises:
+        NotFound, Unavailable, InvalidValue: as `load_file`.
+    """
+    started = time.monotonic()
+    kind = file_kind_of(source)
+    head = _head(kind, file, growing=True)
+    total = Loaded()
+    if head is None:
+        return total
+    decode = kind.decoder(source, head.first_line, now)
+    path = os.fsencode(file.address).decode(errors="replace")
+    origin = Origin(source.name, source.kind, path, head.first_line if kind.has_header else None)
+    writer = Writer(target)
+    for block in _blocks(kind, file, Position(), growing=True):
+        with without_collector():
+            done = writer.write(_batch(block, decode).within(span), origin, now)
+        total = replace(total.plus(done), seconds=round(time.monotonic() - started, 3))
+        if progress:
+            progress(total)
+    return total
+
+
 def _head(kind: FileKind, file: LogFile, *, growing: bool) -> Head | None:
     if kind.is_table:
         return read_parquet.read_head(file)
@@ -86,7 +114,8 @@ def _batch(block: Block, decode: Decoder) -> Batch:
     error = InvalidValue(
         "line", block.lines.raw[:60].decode(errors="replace"), f"at most {MAX_LINE_BYTES:,} bytes long"
     )
-    return Batch(rejects=[Reject.of(error, row.position, row.raw, row.identity) for row in block.lines.rows()])
+    rows = block.lines.rows()
+    return Batch(rejects=[Reject.of(error, row.position, row.raw, row.identity, is_cut=True) for row in rows])
 
 
 @dataclass(frozen=True, slots=True)

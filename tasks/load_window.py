@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from ops.window import Window
-from tasks.http import Courier
+from tasks.http import Courier, Turnstile
 from tasks.resources import open_http
 from tasks.settings import Source
 from tasks.sources import polled_kind_of
@@ -35,9 +35,9 @@ def poll(target: Target, source: Source, now: datetime, clock: Clock) -> Loaded:
     with target.engine.connect() as connection:
         reached = ingest.cursor(connection, target.tenant, source.name)
     start = (reached - look_back(source, kind)) if reached else (source.since or now - FIRST_LOOK_BACK)
-    total = Loaded()
+    total, turnstile = Loaded(), Turnstile(source.requests_per_minute)
     for window in windows(Window(min(start, now), now), kind.longest):
-        total = total.plus(load_window(target, source, window, clock))
+        total = total.plus(load_window(target, source, window, clock, turnstile=turnstile))
         with target.engine.begin() as connection:
             ingest.move_cursor(connection, target.tenant, source.name, source.kind, window.end)
     return total
@@ -63,15 +63,16 @@ def windows(whole: Window, longest: timedelta) -> Iterator[Window]:
 
 
 def load_window(
-    target: Target, source: Source, window: Window, clock: Clock, progress: Progress | None = None
-) -> Loaded:
-    """Load one window of a source."""
+    target: Target, source: Source, window: Window, clock: Clock, progress: Progress | None = None,
+    turnstile: Turnstile | None = None,
+) -> Loaded:  # fmt: skip
+    """Load one window of a source; `turnstile` is the one through which others ask it at the same time."""
     started = time.monotonic()
     kind = polled_kind_of(source)
     writer = Writer(target, corrects=kind.corrects)
     total = Loaded()
     with open_http() as client:
-        courier = Courier(client, source.requests_per_minute)
+        courier = Courier(client, turnstile or Turnstile(source.requests_per_minute))
         pages = courier.run(kind.pages(source, window)) if isinstance(kind, ApiKind) else kind.batches(source, window)
         for asked_at, page in _timed(pages, clock):
             origin = Origin(source.name, source.kind, f"{window.start:%Y-%m-%dT%H:%M}/{window.end:%Y-%m-%dT%H:%M}")

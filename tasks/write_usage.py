@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -24,7 +25,7 @@ from ops.usage import UsageEvent
 from ops.window import floor_hour
 from tasks.price_usage import Pricer
 from tasks.sources.interface import Batch, Reject
-from tasks.stores import ingest, rollups, usage
+from tasks.stores import ingest, rollups, source_states, usage
 from tasks.stores.usage import Price, Priced
 
 _TRIES = 5
@@ -153,6 +154,8 @@ class Writer:
             self._roll_up(connection, prepared, new, old)
         if new or scored or rescored:
             ingest.set_watermark(connection, tenant, "load", now)
+        if newest := _newest(batch):
+            source_states.see(connection, tenant, origin.source, newest)
         if also:
             also(connection)
         inserted = len(new) - len(old) + scored + reported
@@ -229,6 +232,17 @@ def _unique(events: Sequence[UsageEvent], *, last_wins: bool) -> Sequence[UsageE
     return list(found.values())
 
 
+def _newest(batch: Batch) -> datetime | None:
+    """Return the time of a batch's newest record; of a vendor's report the beginning of its bucket."""
+    times = chain(
+        (event.occurred_at for event in batch.events),
+        (score.occurred_at for score in batch.scores),
+        (report.window.start for report in batch.usage),
+        (report.window.start for report in batch.costs),
+    )
+    return max(times, default=None)
+
+
 def _split_at(floor: datetime | None, events: list[Priced]) -> tuple[list[Priced], list[Reject]]:
     """Part the events that may be stored from those of days that were dropped."""
     if floor is None or all(event.occurred_at >= floor for event, _ in events):
@@ -252,14 +266,14 @@ def _is_passing(error: Exception) -> bool:
 
 
 def _reject_row(tenant: str, origin: Origin, reject: Reject) -> dict[str, Any]:
-    raw = reject.raw[: ingest.RAW_LIMIT]
+    raw = _text(reject.raw[: ingest.RAW_LIMIT])
     identity = reject.identity or hashlib.blake2b(reject.raw, digest_size=16).hexdigest()
     return {
         "tenant_id": tenant, "source": origin.source, "kind": origin.kind, "place": _text(origin.place.encode()),
         "reject_id": identity, "position": reject.position,
         "field": _text(reject.field.encode("utf-8", "replace"))[:200],
-        "reason": _text(reject.reason.encode("utf-8", "replace"))[:2000], "raw": _text(raw),
-        "cut": len(raw) < len(reject.raw), "header": _text(origin.header) if origin.header else None,
+        "reason": _text(reject.reason.encode("utf-8", "replace"))[:2000], "raw": raw,
+        "cut": reject.is_cut or raw.encode() != reject.raw, "header": _text(origin.header) if origin.header else None,
     }  # fmt: skip
 
 

@@ -138,7 +138,8 @@ CREATE TABLE watchkeeper.ingest_files (
 );
 CREATE INDEX ingest_files_by_head ON watchkeeper.ingest_files (tenant_id, source, head);
 
--- How every source is doing, and how far one that is polled has been read.
+-- How every source is doing, and how far one that is polled has been read. Without `silent_after_minutes` it is none of
+-- the settings' sources (any more), and nobody is told of its silence.
 CREATE TABLE watchkeeper.ingest_sources (
     tenant_id text NOT NULL,
     source text NOT NULL,
@@ -151,18 +152,20 @@ CREATE TABLE watchkeeper.ingest_sources (
     cursor_at timestamptz,
     failures integer NOT NULL DEFAULT 0,
     last_error text,
+    silent_after_minutes integer,
     PRIMARY KEY (tenant_id, source)
 );
 
--- The parts of a backfill that are done.
+-- The parts of a backfill that are done: a window of a polled source, or a file (`place`) of the whole span.
 CREATE TABLE watchkeeper.ingest_chunks (
     tenant_id text NOT NULL,
     source text NOT NULL,
+    place text NOT NULL,
     starts_at timestamptz NOT NULL,
     ends_at timestamptz NOT NULL,
     rows bigint NOT NULL,
     done_at timestamptz NOT NULL,
-    PRIMARY KEY (tenant_id, source, starts_at, ends_at)
+    PRIMARY KEY (tenant_id, source, place, starts_at, ends_at)
 );
 
 CREATE TABLE watchkeeper.usage_rejects (
@@ -175,7 +178,7 @@ CREATE TABLE watchkeeper.usage_rejects (
     field text,
     reason text NOT NULL,
     raw text NOT NULL,
-    cut boolean NOT NULL,
+    cut boolean NOT NULL, -- `raw` is not the whole row, byte for byte: it cannot be tried again
     header text,
     rejected_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant_id, source, reject_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -37,11 +37,12 @@ class Reject:
     reason: str
     raw: bytes
     identity: str = ""  # of the row, where it has one: the id that it would have got
+    is_cut: bool = False  # `raw` is the row's beginning
 
     @classmethod
-    def of(cls, error: InvalidValue, position: int, raw: bytes, identity: str = "") -> Reject:
+    def of(cls, error: InvalidValue, position: int, raw: bytes, identity: str = "", *, is_cut: bool = False) -> Reject:
         """Keep a row for what was wrong with it."""
-        return cls(position, error.field, str(error), raw, identity)
+        return cls(position, error.field, str(error), raw, identity, is_cut)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,13 @@ class Batch:
     def read(self) -> int:
         """How many records there were, good and bad."""
         return len(self.events) + len(self.scores) + len(self.usage) + len(self.costs) + len(self.rejects)
+
+    def within(self, span: Window) -> Batch:
+        """Return the same without the events and scores outside a span of time: those are skipped."""
+        events = [event for event in self.events if event.occurred_at in span]
+        scores = [score for score in self.scores if score.occurred_at in span]
+        dropped = len(self.events) + len(self.scores) - len(events) - len(scores)
+        return replace(self, events=events, scores=scores, skipped=self.skipped + dropped)
 
     def add(self, records: Iterable[Record]) -> None:
         """Put records where they belong."""
@@ -113,6 +121,7 @@ class Lines:
     raw: bytes
     first: int = 1  # the number of its first line, from 1
     crc: int = 0  # CRC-32 of all lines before it
+    identity: str = ""  # of its only row, where that is known: a reject that is tried again
 
     def rows(self, sizes: Iterable[int] | None = None) -> Iterator[Row]:
         """Yield the rows that are not blank; `sizes` says how many lines each record has, one by default.
@@ -125,7 +134,7 @@ class Lines:
         for size in sizes or (1 for _ in lines):
             raw = lines[at] if size == 1 else b"\n".join(lines[at : at + size])
             if raw.strip():
-                yield Row(position, raw, _identity(crc, position, raw))
+                yield Row(position, raw, self.identity or _identity(crc, position, raw))
             crc = crc32(b"\n", crc32(raw, crc))
             at, position = at + size, position + size
 
@@ -139,6 +148,7 @@ def _identity(crc: int, position: int, raw: bytes) -> str:
     return hashlib.blake2b(b"%08x:%d:%s" % (crc, position, raw.rstrip(b"\r")), digest_size=16).hexdigest()
 
 
+RowParser = Callable[[Source, Any], Iterable[Record]]  # one row of a page, decoded JSON; raises InvalidValue
 Decoder = Callable[[Lines], Batch]  # validates too; a bad row never raises, it becomes a reject
 
 
@@ -160,6 +170,7 @@ class ApiKind:
     longest: timedelta = timedelta(hours=1)  # the window that is asked for at once
     look_back: timedelta = timedelta(hours=1)  # rows turn up this late, or change
     corrects: bool = True  # a row read later is truer than the same row read before
+    row: RowParser | None = None  # by which a rejected row of a page is tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +182,7 @@ class QueryKind:
     longest: timedelta = timedelta(days=1)
     look_back: timedelta = timedelta(hours=1)
     corrects: bool = True
+    row: RowParser | None = None
 
 
 Kind = FileKind | ApiKind | QueryKind

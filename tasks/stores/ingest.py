@@ -194,10 +194,11 @@ def record_success(
         tenant_id=tenant, source=source, kind=kind, first_tried_at=now, last_tried_at=now, last_success_at=now,
         last_new_at=now if found_new else None,
     )  # fmt: skip
+    sources = ingest_sources.c
     changed: dict[str, Any] = {
         "kind": kind,
-        "last_tried_at": now,
-        "last_success_at": now,
+        "last_tried_at": sa.func.greatest(sources.last_tried_at, now),  # a day that is replayed is no news
+        "last_success_at": sa.func.greatest(sources.last_success_at, now),
         "failures": 0,
         "last_error": None,
     }
@@ -207,9 +208,14 @@ def record_success(
 
 def record_failure(connection: sa.Connection, tenant: str, source: str, kind: str, now: datetime, error: str) -> None:
     """Remember that a source could not be loaded, and why."""
-    text = error[:2000].encode("utf-8", errors="replace").decode().replace("\x00", "\\0")
+    text = storable(error, 2000)
     statement = insert(ingest_sources).values(
         tenant_id=tenant, source=source, kind=kind, first_tried_at=now, last_tried_at=now, failures=1, last_error=text
     )
     changed = {"last_tried_at": now, "failures": ingest_sources.c.failures + 1, "last_error": text}
     connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "source"], set_=changed))
+
+
+def storable(text: str, limit: int) -> str:
+    """Return what Postgres can hold of a text, at most so many characters."""
+    return text[:limit].encode("utf-8", errors="replace").decode().replace("\x00", "\\0")

@@ -18,12 +18,13 @@ from ops.monitoring.rules.availability import TrafficSample
 from ops.monitoring.rules.cache import CacheSample
 from ops.monitoring.rules.latency import LatencySample
 from ops.monitoring.rules.quality import QualitySample
+from ops.monitoring.rules.silence import SourceSample
 from ops.monitoring.rules.spend import Drivers, SpendSample
 from ops.proportions import Share
 from ops.window import floor_day, floor_hour
 from tasks.settings import Alerting
 from tasks.stores.sql import statement
-from tasks.stores.tables import quality_baselines, scores, usage_events
+from tasks.stores.tables import alerts, ingest_sources, quality_baselines, scores, usage_events
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _SPAN = 3  # hours of a spend sample
@@ -121,6 +122,31 @@ def _quality_sample(connection: sa.Connection, tenant: str, metric: str, now: da
     return QualitySample(key=metric, mean=mean, n=n, pinned=pinned)
 
 
+def silence(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[SourceSample]:  # noqa: ARG001
+    """Sample every watched source, and one that is watched no more as long as its alert is open."""
+    known = ingest_sources.c
+    is_open = sa.exists().where(
+        alerts.c.tenant_id == tenant, alerts.c.rule == "silence", alerts.c.key == "source:" + known.source,
+        alerts.c.state != "resolved",
+    )  # fmt: skip
+    rows = connection.execute(
+        sa.select(ingest_sources)
+        .where(known.tenant_id == tenant, sa.or_(known.silent_after_minutes.is_not(None), is_open))
+        .order_by(known.source)
+    )
+    return [source_sample(row, now) for row in rows]
+
+
+def source_sample(row: sa.Row[Any], now: datetime) -> SourceSample:
+    """Read a row of `ingest_sources` as the rule does."""
+    minutes = row.silent_after_minutes
+    return SourceSample(
+        source=row.source, now=now, limit=None if minutes is None else timedelta(minutes=minutes),
+        watched_since=row.first_tried_at, last_tried_at=row.last_tried_at, last_success_at=row.last_success_at,
+        failures=row.failures, last_error=row.last_error,
+    )  # fmt: skip
+
+
 def unpinned(connection: sa.Connection, tenant: str, metrics: Iterable[str]) -> list[str]:
     """Return the metrics that have no pinned baseline."""
     pinned = connection.execute(
@@ -163,4 +189,5 @@ MEASURES: dict[str, Callable[[sa.Connection, str, datetime, Alerting], Sequence[
     "spend": spend,
     "cache": cache,
     "quality": quality,
+    "silence": silence,
 }

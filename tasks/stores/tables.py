@@ -78,11 +78,12 @@ ingest_sources = sa.Table(
     sa.Column("last_tried_at", _TIME, nullable=False),
     *(sa.Column(name, _TIME) for name in ("last_success_at", "last_new_at", "newest_event_at", "cursor_at")),
     sa.Column("failures", sa.Integer, nullable=False, server_default="0"), sa.Column("last_error", sa.Text),
+    sa.Column("silent_after_minutes", sa.Integer),
 )  # fmt: skip
 
 ingest_chunks = sa.Table(
     "ingest_chunks", metadata,
-    sa.Column("tenant_id", sa.Text, primary_key=True), sa.Column("source", sa.Text, primary_key=True),
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("tenant_id", "source", "place")),
     sa.Column("starts_at", _TIME, primary_key=True), sa.Column("ends_at", _TIME, primary_key=True),
     sa.Column("rows", sa.BigInteger, nullable=False), sa.Column("done_at", _TIME, nullable=False),
 )  # fmt: skip

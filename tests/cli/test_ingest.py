@@ -52,14 +52,15 @@ def values(engine: sa.Engine, *columns: sa.Column[Any]) -> list[Any]:
 
 
 def counts(read: int, inserted: int, duplicates: int, rejected: int, *unknown: str) -> dict[str, Any]:
-    names = ("read", "inserted", "duplicates", "rejected")
-    return {**dict(zip(names, (read, inserted, duplicates, rejected), strict=True)), "unknown_models": list(unknown)}
+    names = ("read", "inserted", "duplicates", "rejected", "corrected", "skipped")
+    found = dict(zip(names, (read, inserted, duplicates, rejected, 0, 0), strict=True))
+    return {**found, "unknown_models": list(unknown)}
 
 
 def test_json_counts_what_was_read_and_kept() -> None:
     path = written(KNOWN + UNKNOWN + BAD)
     assert done(path) == counts(3, 2, 0, 1, "openai/mystery-1")
-    assert done(path) == counts(3, 0, 2, 1, "openai/mystery-1")
+    assert done(path) == counts(3, 0, 2, 1)
 
 
 def test_people_read_the_counts_the_models_without_a_price_and_where_rejects_are() -> None:
@@ -70,7 +71,7 @@ def test_people_read_the_counts_the_models_without_a_price_and_where_rejects_are
         "no price is known for openai/mystery-1: their cost is unknown",
         f"rejected, the first in line 3: line: {BAD.decode().strip()!r} is not a LiteLLM payload (JSON is malformed: "
         "invalid character (byte 4))",
-        'all are kept: watchkeeper db psql -c "SELECT line, reason FROM usage_rejects LIMIT 20"',
+        "all are kept: watchkeeper ingest rejects list",
     ]
 
 
@@ -132,7 +133,7 @@ def test_tenant_is_that_of_the_settings(engine: sa.Engine, monkeypatch: pytest.M
 
 
 WRONG = {
-    "an unknown kind": (("--kind", "litelm"), UnknownName, "'litelm' is not one of csv, jsonl, litellm, scores"),
+    "an unknown kind": (("--kind", "litelm"), UnknownName, "'litelm' is not one of csv, jsonl, litellm, .*scores"),
     "a kind that is no name": (("--kind", "lite llm"), InvalidValue, "--kind: 'lite llm' is not right"),
     "a mapping without a column": (("--map", "occurred_at"), InvalidValue, "--map: 'occurred_at' is not FIELD=COLUMN"),
     "a mapping to a blank column": (("--map", "occurred_at= "), InvalidValue, "--map: .* is not FIELD=COLUMN"),
@@ -172,8 +173,33 @@ def test_file_is_required() -> None:
     assert "Missing argument 'FILES...'" in result.stderr
 
 
-def test_help_shows_an_example() -> None:
-    assert "Example:" in ingest("--help").stdout
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("-h",), ("log.jsonl", "--help"), ("--kind", "csv", "-h")], ids=" ".join
+)
+def test_help_shows_both_ways_an_example_the_options_and_the_commands(arguments: tuple[str, ...]) -> None:
+    shown = ingest(*arguments).stdout
+    assert "ingest [OPTIONS] FILES...\n" in shown
+    assert " or: watchkeeper ingest COMMAND [ARGS]...\n" in shown
+    assert "Example:" in shown
+    assert all(name in shown for name in ("--map FIELD=COLUMN", "--resume", "--json", "\n  rejects ", "\n  sources "))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "inserted"),
+    [
+        pytest.param(("--source", "gateway", "log.jsonl"), 1, id="options first"),
+        pytest.param(("log.jsonl", "--source", "gateway"), 1, id="files first"),
+        pytest.param(("./sources",), 1, id="a file that is called like a command, by its folder"),
+    ],
+)
+def test_words_that_are_no_command_are_files(arguments: tuple[str, ...], inserted: int) -> None:
+    for name in ("log.jsonl", "sources"):
+        written(KNOWN, name)
+    assert done(*arguments)["inserted"] == inserted
+
+
+def test_word_that_is_nearly_a_command_is_a_file_that_is_missing() -> None:
+    assert isinstance(ingest("sourcs").exception, NotFound)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,18 +67,31 @@ def test_progress_bar_without_a_terminal_shows_nothing(capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize(("quiet", "shown"), [(False, True), (True, False)], ids=["shows", "is quiet when asked"])
 def test_progress_bar_on_a_terminal(quiet: bool, shown: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = on_a_terminal(monkeypatch, total=2, quiet=quiet)
+    assert ("two of two" in said) == shown
+    assert said.endswith("end")
+
+
+@pytest.mark.parametrize(("total", "told"), [(2, True), (None, False)], ids=["of a known total", "of an unknown one"])
+def test_progress_bar_tells_how_long_it_still_takes(
+    total: float | None, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ("left" in on_a_terminal(monkeypatch, total=total)) == told
+
+
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch, **options: Any) -> str:
+    """Return what a bar writes to one."""
     monkeypatch.setenv("TERM", "xterm")
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
-        with progress_bar("reading", total=2, quiet=quiet) as show:
+        with progress_bar("reading", **options) as show:
             show(2, "two of two")
         terminal.write("end")
         terminal.flush()
         said = _read_until(b"end", ours)
     os.close(ours)
-    assert ("two of two" in said) == shown
-    assert said.endswith("end")
+    return said
 
 
 def _read_until(mark: bytes, terminal: int) -> str:

@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 from cli.main import watchkeeper
 from cli.run import FLOWS
 from deployments.schedules import SCHEDULES
+from ops.errors import InvalidValue
 from tasks.settings import Settings
 from tasks.stores.tables import cost_projections, watermarks
 from tests.hand_made import HOUR, NOW, event, load, rows_of
@@ -123,6 +124,36 @@ def test_run_refuses(settings: Settings, arguments: list[str], complaint: str) -
     result = run(*arguments)
     assert result.exit_code == 2
     assert complaint in " ".join(result.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param("shard=1/2", "ingest-usage: Skipped. no sources are configured", id="a text"),
+        pytest.param("sources=[]", "ingest-usage: Skipped. no sources are configured", id="a list"),
+        pytest.param('sources=["x"]', "sources: 'x' is not one of (none)", id="a list of texts"),
+        pytest.param("shard=3/2", "shard: '3/2' is not such as 1/4", id="a text that the flow refuses"),
+    ],
+)
+def test_run_sets_parameters_of_the_flow(api: str, text: str, line: str) -> None:
+    result = run("ingest-usage", "--as-of", NOON, "--set", text)
+    assert line in result.stdout
+    assert result.exit_code == (0 if "Skipped" in line else 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        pytest.param("shards=1/2", "ingest-usage's parameter: 'shards' is not one of shard, sources", id="unknown"),
+        pytest.param("as_of=2026-01-01", "'as_of' is not one of shard, sources", id="the time, which has its option"),
+        pytest.param("shard", "--set: 'shard' is not NAME=VALUE", id="no value"),
+        pytest.param("=1/2", "--set: '=1/2' is not NAME=VALUE", id="no name"),
+    ],
+)
+def test_run_refuses_a_parameter_that_is(api: str, text: str, complaint: str) -> None:
+    error = run("ingest-usage", "--set", text).exception
+    assert isinstance(error, InvalidValue)
+    assert complaint in str(error)
 
 
 def test_run_knows_every_flow_that_is_scheduled() -> None:

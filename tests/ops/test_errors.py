@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
-from ops.errors import InvalidValue, NotFound, Unavailable, UnknownName, WatchkeeperError
+from ops.errors import Incomplete, InvalidValue, NotFound, Unavailable, UnknownName, WatchkeeperError
 
 TEXTS = {
     "a value that breaks its limit names field, value and limit": (
@@ -23,6 +25,14 @@ TEXTS = {
         Unavailable("database", " connection refused\n"),
         "database is unavailable: connection refused",
     ),
+    "parts that failed are listed": (
+        Incomplete("source a: files", 1200, [NotFound("file", "1"), Unavailable("file 2", "cut")]),
+        "source a: files: 2 of 1,200 failed: file '1' not found; file 2 is unavailable: cut",
+    ),
+    "at most ten of them": (
+        Incomplete("files", 12, [NotFound("file", number) for number in range(12)]),
+        "files: 12 of 12 failed: " + "; ".join(f"file {number} not found" for number in range(10)) + "; and 2 more",
+    ),
 }
 
 
@@ -37,6 +47,10 @@ def test_error_reads_as_one_line(error: WatchkeeperError, text: str) -> None:
         pytest.param(WatchkeeperError("x"), False, id="an error in general does not go away"),
         pytest.param(InvalidValue("a", 1, "2"), False, id="a wrong value stays wrong"),
         pytest.param(NotFound("a", 1), False, id="a missing file stays missing"),
+        pytest.param(Incomplete("a", 2, [NotFound("a", 1)]), False, id="nor do parts that are all missing"),
+        pytest.param(
+            Incomplete("a", 2, [NotFound("a", 1), Unavailable("a", 1)]), True, id="parts of which one may come back"
+        ),
         pytest.param(Unavailable("a", 1), True, id="a service comes back"),
     ],
 )
@@ -66,3 +80,14 @@ def test_value_is_cut_to_a_line(size: int, shown: str) -> None:
 
 def test_reason_of_an_outage_is_cut_to_300_characters() -> None:
     assert str(Unavailable("vendor", 1000 * "x")) == "vendor is unavailable: " + 300 * "x"
+
+
+@pytest.mark.parametrize("error", [error for error, _ in TEXTS.values()], ids=TEXTS)
+def test_error_travels_between_processes(error: WatchkeeperError) -> None:
+    arrived = pickle.loads(pickle.dumps(error))  # noqa: S301  what we wrote ourselves
+    assert type(arrived) is type(error)
+    assert (str(arrived), arrived.retryable) == (str(error), error.retryable)
+    assert [str(part) for part in getattr(arrived, "failures", ())] == [
+        str(part) for part in getattr(error, "failures", ())
+    ]
+    assert getattr(arrived, "field", None) == getattr(error, "field", None)

@@ -1,0 +1,105 @@
+"""`watchkeeper ingest rejects`: the rows that were no events: to look at, and to try again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.output import as_json, print_json, print_table
+from cli.source_options import mapping_options, source_of
+from ops.plain_text import printable
+
+if TYPE_CHECKING:
+    from tasks.retry_rejects import Retried
+
+_SHOWN = 60  # characters of a row in the table
+
+
+@click.group()
+def rejects() -> None:
+    """Look at the rows that were no events, and try them again.
+
+    \b
+    Example:
+      watchkeeper ingest rejects list
+    """
+
+
+@rejects.command("list")
+@click.option("--source", "name", help="Of this source only.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="So many, the newest.")
+@as_json
+def show(name: str | None, limit: int, as_json: bool) -> None:
+    """List rejected rows with the reason, the newest first.
+
+    \b
+    Example:
+      watchkeeper ingest rejects list --source gateway --limit 5 --json
+    """
+    from tasks.load_settings import load_settings
+    from tasks.resources import open_database
+    from tasks.stores import rejects
+
+    settings = load_settings()
+    with open_database(settings) as engine, engine.connect() as connection:
+        found = rejects.newest(connection, settings.tenant, name, limit)
+        total = rejects.count(connection, settings.tenant, name)
+    if as_json:
+        print_json({"total": total, "rejects": found})
+    elif found:
+        title = f"Rejected rows ({len(found):,} of {total:,})"
+        print_table(title, ("Source", "Place", "Position#", "Reason", "Row"), [_cells(row) for row in found])
+    else:
+        click.echo("no row is rejected")
+
+
+def _cells(row: dict[str, Any]) -> tuple[object, ...]:
+    raw = " ".join(printable(row["raw"]).split())
+    shown = raw if len(raw) <= _SHOWN and not row["cut"] else f"{raw[: _SHOWN - 1]}…"
+    return row["source"], row["place"], row["position"], row["reason"], shown
+
+
+@rejects.command()
+@click.option("--source", "name", help="Of this source only.")
+@mapping_options
+@as_json
+def retry(name: str | None, as_json: bool, **options: Any) -> None:
+    """Try rejected rows again, with what the settings say now; a source without settings is read by the options.
+
+    Rows that are events now are loaded, exactly once, and are no rejects any more; the rest stays, with its reason of
+    now. A row of which only the beginning is kept is left alone. The exit code is 1 when no row is an event.
+
+    \b
+    Example:
+      watchkeeper ingest rejects retry --source manual --timezone UTC
+    """
+    from tasks.load_settings import load_settings
+    from tasks.resources import open_database
+    from tasks.retry_rejects import retry_rejects
+    from tasks.write_usage import Target
+
+    settings = load_settings()
+    fallback = source_of("(rejects)", kind="litellm", name="manual", **options)
+    with open_database(settings) as engine:
+        target = Target(engine, settings.tenant, keep_texts=settings.warming.store_texts)
+        configured = {source.name: source for source in settings.sources}
+        done = retry_rejects(target, configured, fallback, datetime.now(UTC), name)
+    if as_json:
+        print_json(done.as_json())
+    else:
+        _tell(done)
+    if done.tried and done.rejected == done.tried:
+        raise click.exceptions.Exit(1)
+
+
+def _tell(done: Retried) -> None:
+    others = {"corrected": done.corrected, "not kept whole": done.cut}
+    more = "".join(f", {count:,} {name}" for name, count in others.items() if count)
+    click.echo(
+        f"{done.tried:,} tried, {done.inserted:,} inserted, {done.duplicates:,} duplicates, "
+        f"{done.rejected:,} still rejected{more}"
+    )
+    if done.first_reject:
+        click.secho(f"the first in {printable(done.first_reject)}", fg="yellow")

@@ -1,0 +1,63 @@
+"""The rows that were no records: to look at, and to try again.
+
+Before it: `tasks/write_usage.py` keeps them. After it: `tasks/retry_rejects.py`, `watchkeeper ingest rejects`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from tasks.stores.tables import usage_rejects
+
+_PAGE = 500  # of at most 64 KiB each
+_kept = usage_rejects.c
+
+
+def newest(connection: sa.Connection, tenant: str, source: str | None, limit: int) -> list[dict[str, Any]]:
+    """Return what was rejected last, of one source or of all; the newest first."""
+    statement = sa.select(usage_rejects).where(*_of(tenant, source))
+    ordered = statement.order_by(_kept.rejected_at.desc(), _kept.source, _kept.position, _kept.reject_id).limit(limit)
+    return [
+        {name: value for name, value in row.items() if name != "tenant_id"}
+        for row in connection.execute(ordered).mappings()
+    ]
+
+
+def count(connection: sa.Connection, tenant: str, source: str | None, *, cut: bool | None = None) -> int:
+    """Return how many are kept; with `cut` only those that are not kept whole, or only those that are."""
+    statement = sa.select(sa.func.count()).select_from(usage_rejects).where(*_of(tenant, source))
+    return int(connection.execute(statement if cut is None else statement.where(_kept.cut == cut)).scalar_one())
+
+
+def pages_of_whole(engine: sa.Engine, tenant: str, source: str | None) -> Iterator[Sequence[sa.Row[Any]]]:
+    """Yield the rejects that are kept whole, page by page, each of one source and kind; every one once."""
+    key = (_kept.source, _kept.kind, _kept.reject_id)
+    statement = sa.select(usage_rejects).where(*_of(tenant, source), ~_kept.cut).order_by(*key).limit(_PAGE)
+    last: tuple[str, str, str] | None = None
+    while True:
+        with engine.connect() as connection:
+            rows = connection.execute(statement.where(sa.tuple_(*key) > last) if last else statement).all()
+        if not rows:
+            return
+        page = [row for row in rows if (row.source, row.kind) == (rows[0].source, rows[0].kind)]
+        last = (page[-1].source, page[-1].kind, page[-1].reject_id)
+        yield page
+
+
+def forget(connection: sa.Connection, tenant: str, source: str, reject_ids: Sequence[str]) -> None:
+    """Forget rejects that are records now."""
+    connection.execute(sa.delete(usage_rejects).where(*_of(tenant, source), _kept.reject_id.in_(reject_ids)))
+
+
+def set_reasons(connection: sa.Connection, tenant: str, source: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Remember why rejects (`id`) still are: `field` and `reason`."""
+    if rows:
+        statement = sa.update(usage_rejects).where(*_of(tenant, source), _kept.reject_id == sa.bindparam("id"))
+        connection.execute(statement, rows)
+
+
+def _of(tenant: str, source: str | None) -> list[sa.ColumnElement[bool]]:
+    return [_kept.tenant_id == tenant] + ([_kept.source == source] if source is not None else [])
