@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from tasks.http import Courier
+from tasks.http import Courier, Turnstile
 from tasks.sources.interface import Batch, Pager
 
 
@@ -19,4 +19,4 @@ def walk(pager: Pager, *documents: Any, then: Any) -> tuple[list[httpx.Request],
         return httpx.Response(200, json=[*documents, then][min(len(asked), len(documents) + 1) - 1])
 
     with httpx.Client(transport=httpx.MockTransport(answer)) as client:
-        return asked, list(Courier(client, per_minute=60, sleep=lambda _: None).run(pager))
+        return asked, list(Courier(client, Turnstile(1e9), lambda _: None).run(pager))

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ops.window import Window
-from tasks.http import Courier
+from tasks.http import Courier, Turnstile
 from tasks.load_window import poll
 from tasks.resources import open_http
 from tasks.settings import Source
@@ -51,7 +51,7 @@ def carried(
     total, clock = Loaded(), Clock(window.end)
     writer = Writer(Target(engine, tenant), corrects=kind.corrects)
     with open_http(timeout_s) as client:
-        courier = Courier(client, per_minute=1e9, sleep=slept.append)
+        courier = Courier(client, Turnstile(1e9), slept.append)
         for page in courier.run(kind.pages(source, window)):
             total = total.plus(writer.write(page, Origin(source.name, source.kind, "window"), clock()))
     return total, [seconds for seconds in slept if seconds > 0.001]

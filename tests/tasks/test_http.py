@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from ops.errors import Refused, Unavailable
-from tasks.http import LONGEST_WAIT_S, TRIES, Courier
+from tasks.http import LONGEST_WAIT_S, TRIES, Courier, Turnstile
 from tasks.resources import open_http
 from tasks.sources.interface import Batch, Pager
 from tests.api_server import ApiServer, Asked, Fault, api_server
@@ -46,7 +46,7 @@ def courier_of(*faults: Fault | None, timeout_s: float = 30) -> Iterator[tuple[C
     clock = Clock()
     with api_server(right) as server, open_http(timeout_s) as client:
         server.faults.extend(faults)
-        yield Courier(client, per_minute=1e9, sleep=clock.sleep, clock=lambda: 0.0), clock, server
+        yield Courier(client, Turnstile(1e9, clock.sleep, lambda: 0.0), clock.sleep), clock, server
 
 
 def get(server: ApiServer, **headers: str) -> httpx.Request:
@@ -142,7 +142,7 @@ def test_nobody_there_ends_after_five_tries() -> None:
     with api_server(right) as server:
         pass
     with open_http() as client, pytest.raises(Unavailable, match="ConnectError"):
-        Courier(client, 1e9, sleep=Clock().sleep).fetch(get(server))
+        Courier(client, Turnstile(1e9), Clock().sleep).fetch(get(server))
 
 
 REFUSED = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 422: "Unprocessable"}
@@ -182,14 +182,14 @@ def test_success_that_is_no_json_is_no_answer(status: int, content: bytes) -> No
     clock = Clock()
     transport = httpx.MockTransport(lambda _: httpx.Response(status, content=content))
     with httpx.Client(transport=transport) as client, pytest.raises(Unavailable, match=r"not whole JSON.*5 times"):
-        Courier(client, 1e9, sleep=clock.sleep).fetch(httpx.Request("GET", "https://vendor.test/v1"))
+        Courier(client, Turnstile(1e9), clock.sleep).fetch(httpx.Request("GET", "https://vendor.test/v1"))
 
 
 def test_answer_of_broken_compression_is_asked_for_again() -> None:
     broken = httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"no gzip"))
     answers = iter([broken, httpx.Response(200, json={"data": []})])
     with httpx.Client(transport=httpx.MockTransport(lambda _: next(answers))) as client:
-        courier = Courier(client, 1e9, sleep=Clock().sleep)
+        courier = Courier(client, Turnstile(1e9), Clock().sleep)
         assert courier.fetch(httpx.Request("GET", "https://vendor.test/v1")).json() == {"data": []}
 
 
@@ -210,7 +210,7 @@ def test_no_error_tells_a_secret_that_the_server_repeats(headers: dict[str, str]
     transport = httpx.MockTransport(lambda _: httpx.Response(status, text=body))
     request = httpx.Request("GET", f"https://vendor.test/v1?key={KEY}", headers=headers)
     with httpx.Client(transport=transport) as client, pytest.raises((Refused, Unavailable)) as caught:
-        Courier(client, 1e9, sleep=Clock().sleep).fetch(request)
+        Courier(client, Turnstile(1e9), Clock().sleep).fetch(request)
     assert "Incorrect API key provided: " in str(caught.value)
     assert KEY not in str(caught.value)
     assert BASIC not in str(caught.value)
@@ -232,7 +232,7 @@ def spaced(per_minute: float, faults: list[Fault | None], busy: Callable[[Clock]
     clock = Clock()
     with api_server(right) as server, open_http() as client:
         server.faults.extend(faults)
-        courier = Courier(client, per_minute, sleep=clock.sleep, clock=clock)
+        courier = Courier(client, Turnstile(per_minute, clock.sleep, clock), clock.sleep)
         for _ in range(3):
             courier.fetch(get(server))
             busy(clock)
