@@ -53,7 +53,7 @@ class GroupCommit:
         self._writers: dict[str, Writer] = {}
         self._unrecorded: dict[Origin, bool] = {}
         self._recorded_at: datetime | None = None
-        self._thread = threading.Thread(target=self._run, name="group commit")
+        self._thread = threading.Thread(target=self._run, name="group commit", daemon=True)
         self.is_away = False  # the last write found no database
 
     def start(self) -> None:
@@ -94,9 +94,8 @@ class GroupCommit:
 
     def _store(self, group: Sequence[Post]) -> None:
         outcome = self._write(group)
-        if outcome is Outcome.REFUSED:
-            self._writers.clear()  # whatever it remembers of partitions and prices may be what is wrong
-        if outcome is Outcome.REFUSED and len(group) > 1:
+        if outcome is Outcome.REFUSED:  # by one of them; or by what the writer remembers of partitions and prices
+            self._writers.clear()
             for post in group:
                 post.done(self._write([post]))
         else:

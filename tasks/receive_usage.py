@@ -39,6 +39,7 @@ _MB = 1_000_000
 _SMALL = 65_536  # bytes that are parsed in the event loop: a thread would cost more
 _THREADS = 2  # that unpack and parse larger bodies, each of which may take max_body_mb of memory
 _CONNECTIONS = 1_000
+_BACKLOG = 2_048
 Clock = Callable[[], datetime]
 Say = Callable[[str], object]
 
@@ -182,7 +183,7 @@ def serve(target: Target, settings: Receiver, token: bytes | None, say: Say, clo
     Raises:
         Unavailable: the address is taken, or not ours.
     """
-    with _listen(settings) as listener:
+    with listen(settings) as listener:
         say(instructions(_address(listener), has_token=token is not None))
         config = uvicorn.Config(
             make_app(target, settings, token, clock), log_level="warning", access_log=False, lifespan="on", ws="none",
@@ -196,12 +197,23 @@ def serve(target: Target, settings: Receiver, token: bytes | None, say: Say, clo
             say("stopped: everything that was acknowledged is stored")
 
 
-def _listen(settings: Receiver) -> socket.socket:
+def listen(settings: Receiver) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        Unavailable: the address is taken, or not ours.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # asyncio turns off Nagle's wait of 40 ms only for sockets that say which protocol they speak
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        listener.listen(_BACKLOG)
     except OSError as error:
+        listener.close()
         raise Unavailable(f"{settings.host}:{settings.port}", error.strerror or error) from None
+    return listener
 
 
 def _address(listener: socket.socket) -> str:

@@ -9,6 +9,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 START_NS = 1_772_452_800_250_000_000  # 2026-03-02 12:00:00.25 UTC
 TRACE, SPAN = "5b98a92b6b3c1bae5352465c3f9c5b40", "0de0e1240bb73e73"
+EVENT_ID = f"{TRACE}-{SPAN}"
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o"}
 
 
