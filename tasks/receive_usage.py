@@ -223,16 +223,20 @@ def _address(listener: socket.socket) -> str:
 
 def instructions(address: str, *, has_token: bool) -> str:
     """Return where it listens, and what senders are told in their own words."""
-    key = '\n        headers: {Authorization: "Bearer <receiver.token>"}' if has_token else ""
+    header = 'Authorization: "Bearer <receiver.token>"' if has_token else ""
     exported = '\n  OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20<receiver.token>"' if has_token else ""
     return f"""listening on {address}{"" if has_token else ", to everybody who reaches it"}
 LiteLLM, in its config.yaml:
   litellm_settings: {{callbacks: [watchkeeper]}}
   callback_settings:
-      watchkeeper:
-        callback_type: generic_api
-        endpoint: {address}{FORMATS[0].path}
-        max_retries: 8  # none by default: what cannot be sent is lost{key}
+    watchkeeper:
+      callback_type: generic_api
+      endpoint: {address}{FORMATS[0].path}
+      headers: {{{header}}}
+      max_retries: 8
+      retry_delay: 1
+  and in its environment, since it loses what it logs while a larger batch is on its way:
+  DEFAULT_BATCH_SIZE=1
 OpenTelemetry, in the environment of what is traced (JSON or protobuf):
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT={address}{FORMATS[1].path}{exported}
 Ctrl-C stops it when everything is stored."""

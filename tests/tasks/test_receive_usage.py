@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -21,13 +22,15 @@ import httpx
 import msgspec
 import pytest
 import sqlalchemy as sa
-from pydantic import SecretStr
+import yaml
+from pydantic import SecretStr, ValidationError
 
 from ops.errors import InvalidValue, Unavailable
 from tasks.embedded_postgres import Cluster
-from tasks.receive_usage import checked_token, instructions, serve
+from tasks.receive_usage import checked_token, instructions, listen, serve
 from tasks.resources import create_database
 from tasks.settings import Receiver, Settings
+from tasks.sources import KINDS, kind_of
 from tasks.stores import schema
 from tasks.stores.tables import ingest_sources, usage_events, usage_rejects
 from tasks.write_usage import Target
@@ -424,17 +427,51 @@ def test_insecure_option_is_about_a_missing_token_only() -> None:
     assert checked_token(Receiver(token=SecretStr(TOKEN)), insecure=True) == TOKEN.encode()
 
 
+def litellm_settings(text: str) -> Any:
+    """Return what the instructions put into LiteLLM's config.yaml."""
+    return yaml.safe_load(text.split("config.yaml:\n", 1)[1].split("  and in its environment", 1)[0])
+
+
 def test_instructions_name_the_settings_of_both_senders_and_no_token() -> None:
     text = instructions("http://127.0.0.1:4318", has_token=True)
-    for words in ("generic_api", "http://127.0.0.1:4318/litellm", "max_retries", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-                  "http://127.0.0.1:4318/v1/traces", "Bearer <receiver.token>"):  # fmt: skip
-        assert words in text
+    assert litellm_settings(text)["callback_settings"]["watchkeeper"] == {
+        "callback_type": "generic_api", "endpoint": "http://127.0.0.1:4318/litellm", "max_retries": 8, "retry_delay": 1,
+        "headers": {"Authorization": "Bearer <receiver.token>"},
+    }  # fmt: skip
+    assert "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://127.0.0.1:4318/v1/traces" in text
+    assert "DEFAULT_BATCH_SIZE=1" in text
 
 
-def test_instructions_without_a_token_warn() -> None:
+def test_instructions_without_a_token_warn_and_keep_the_headers_that_litellm_insists_on() -> None:
     text = instructions("http://127.0.0.1:4318", has_token=False)
     assert "to everybody who reaches it" in text
     assert "Bearer" not in text
+    assert litellm_settings(text)["callback_settings"]["watchkeeper"]["headers"] == {}
+
+
+def test_socket_says_that_it_speaks_tcp_so_that_answers_do_not_wait() -> None:
+    with listen(Receiver(port=0)) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
+
+
+def test_room_for_less_than_one_post_is_a_wrong_setting() -> None:
+    with pytest.raises(ValidationError, match="max_waiting_mb must be at least max_body_mb"):
+        Receiver(max_body_mb=20, max_waiting_mb=10)
+
+
+def test_pages_about_sources_show_settings_that_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECEIVER_TOKEN", TOKEN)
+    page = (Path(__file__).parents[2] / "tasks" / "sources" / "README.md").read_text(encoding="utf-8")
+    shown = [yaml.safe_load(text) for text in re.findall(r"^```yaml\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)]
+    ours = [document for document in shown if "litellm_settings" not in document]
+    assert len(ours) >= 2
+    for document in ours:
+        settings = Settings(**document)
+        assert [kind_of(source) for source in settings.sources] == [KINDS[one.kind] for one in settings.sources]
+    (theirs,) = (document for document in shown if "litellm_settings" in document)
+    assert theirs["callback_settings"]["watchkeeper"].keys() == (
+        litellm_settings(instructions("http://x", has_token=True))["callback_settings"]["watchkeeper"].keys()
+    )
 
 
 def test_payloads_keep_the_times_that_they_tell(engine: sa.Engine) -> None:
