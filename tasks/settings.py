@@ -174,6 +174,23 @@ class Storage(_Group):
     ahead_days: int = Field(default=7, ge=1, le=366)  # partitions that are made before they are needed
 
 
+class Receiver(_Group):
+    """How `watchkeeper receive` listens."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=4318, ge=0, le=65_535)  # OTLP's own; 0 takes any that is free
+    token: Secret = SecretStr("")  # what senders show; nothing is received without it
+    max_body_mb: float = Field(default=16, gt=0, le=1024)  # of one post, as sent and unpacked
+    max_waiting_mb: float = Field(default=64, gt=0, le=65_536)  # of all posts that are not answered yet
+    body_timeout_s: float = Field(default=30, gt=0, le=3600)
+
+    @model_validator(mode="after")
+    def _can_wait(self) -> Self:
+        if self.max_waiting_mb < self.max_body_mb:
+            raise ValueError("max_waiting_mb must be at least max_body_mb, or the largest posts never fit")
+        return self
+
+
 class Slack(_Group):
     """How to reach Slack."""
 
@@ -212,6 +229,7 @@ class Settings(BaseSettings):
     warming: Warming = Warming()
     storage: Storage = Storage()
     slack: Slack = Slack()
+    receiver: Receiver = Receiver()
 
     @classmethod
     def settings_customise_sources(

@@ -6,7 +6,7 @@ from pydantic import SecretStr
 
 from ops.errors import InvalidValue, UnknownName
 from tasks.settings import Source
-from tasks.sources import anthropic, helicone, langfuse, litellm, mapped, openai, scores
+from tasks.sources import anthropic, helicone, langfuse, litellm, mapped, openai, otel, scores
 from tasks.sources.interface import ApiKind, FileKind, Kind, QueryKind
 
 KINDS: dict[str, Kind] = {
@@ -14,6 +14,7 @@ KINDS: dict[str, Kind] = {
     "jsonl": mapped.JSONL,
     "csv": mapped.CSV,
     "parquet": mapped.PARQUET,
+    "otel": otel.KIND,
     "scores": scores.KIND,
     "openai": openai.KIND,
     "anthropic": anthropic.KIND,

@@ -80,13 +80,15 @@ class Batch:
 
 def collect(rows: Iterable[Any], parse: Callable[[Any], Iterable[Record]], now: datetime) -> Batch:
     """Parse the rows of a page, decoded JSON each; one that is wrong becomes a reject, the others go on."""
-    batch = Batch()
+    batch, skipped = Batch(), 0
     for position, row in enumerate(rows, 1):
         try:
-            batch.add([validated(record, now) for record in parse(row)])
+            records = [validated(record, now) for record in parse(row)]
+            skipped += not records
+            batch.add(records)
         except InvalidValue as error:
             batch.rejects.append(Reject.of(error, position, _raw(row)))
-    return batch
+    return replace(batch, skipped=skipped)
 
 
 def _raw(row: Any) -> bytes:

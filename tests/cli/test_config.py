@@ -42,7 +42,9 @@ def test_check_names_the_file_that_is_in_force() -> None:
 @pytest.mark.parametrize(
     ("source", "error", "text"),
     [
-        pytest.param("kind: nonsense", UnknownName, "sources.a.kind: 'nonsense' is not one of csv", id="its kind"),
+        pytest.param(
+            "kind: nonsense", UnknownName, "sources.a.kind: 'nonsense' is not one of anthropic, csv", id="its kind"
+        ),
         pytest.param("kind: jsonl, columns: {nonsense: x}", WatchkeeperError, "nonsense", id="a field that it maps"),
         pytest.param("kin: csv", SettingsError, "known here: api_key, columns, database_url, kind", id="a setting"),
     ],

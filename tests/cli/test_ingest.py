@@ -133,7 +133,7 @@ def test_tenant_is_that_of_the_settings(engine: sa.Engine, monkeypatch: pytest.M
 
 
 WRONG = {
-    "an unknown kind": (("--kind", "litelm"), UnknownName, "'litelm' is not one of csv, jsonl, litellm, .*scores"),
+    "an unknown kind": (("--kind", "litelm"), UnknownName, "'litelm' is not one of anthropic, csv, .*scores"),
     "a kind that is no name": (("--kind", "lite llm"), InvalidValue, "--kind: 'lite llm' is not right"),
     "a mapping without a column": (("--map", "occurred_at"), InvalidValue, "--map: 'occurred_at' is not FIELD=COLUMN"),
     "a mapping to a blank column": (("--map", "occurred_at= "), InvalidValue, "--map: .* is not FIELD=COLUMN"),

@@ -13,8 +13,8 @@ from tasks.settings import Settings
 
 HIDDEN = "xoxb-do-not-tell"
 GROUPS = (
-    "alerting, budgets, channels, database, database_url, home, month_timezone, plans, prefect_port, services, slack, "
-    "sources, storage, tenant, warming"
+    "alerting, budgets, channels, database, database_url, home, month_timezone, plans, prefect_port, receiver, "
+    "services, slack, sources, storage, tenant, warming"
 )
 EVERYTHING = """\
 tenant: acme

@@ -233,7 +233,7 @@ def many(engine: sa.Engine, count: int) -> None:
     """Remember so many parts of a backfill, done a minute apart, the last one at NOW."""
     execute(
         engine,
-        "INSERT INTO watchkeeper.ingest_chunks SELECT :tenant, 's', t, t, 1, t FROM generate_series("
+        "INSERT INTO watchkeeper.ingest_chunks SELECT :tenant, 's', '', t, t, 1, t FROM generate_series("
         "CAST(:first AS timestamptz), CAST(:now AS timestamptz), interval '1 minute') AS t",
         tenant=TENANT, first=NOW - (count - 1) * timedelta(minutes=1), now=NOW,
     )  # fmt: skip

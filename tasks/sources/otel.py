@@ -1,0 +1,375 @@
+"""OpenTelemetry's GenAI spans: an OTLP request in JSON a line, as the Collector's file exporter writes them.
+
+Before it: such a file, or `tasks/receive_usage.py`; protobuf is turned into the same JSON by `otlp_protobuf.py`. After
+it: a `UsageEvent` for each span that is a call of a model, a `Score` for each evaluation.
+
+Traps kept in mind: three generations of attribute names; ids in hex, 64-bit integers as texts or numbers, enums as
+numbers or names; agents, workflows and tools carry the usage of the calls inside them and are not counted; LiteLLM
+copies the model's name onto every span of a trace, and names the response model by its alias.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from ops.errors import InvalidValue
+from ops.scores import Score
+from ops.usage import (
+    Status,
+    UsageEvent,
+    classify_error,
+    normalise_model,
+    normalise_operation,
+    normalise_vendor,
+)
+from tasks.sources.by_line import by_line
+from tasks.sources.interface import FileKind, Record, Row
+from tasks.sources.python_repr import read_dict
+
+Attributes = dict[str, Any]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EVALUATION = "gen_ai.evaluation."
+_WHOLE = re.compile(r"-?[0-9]{1,20}")
+
+
+class _ScopeSpans(msgspec.Struct):
+    spans: list[msgspec.Raw] | None = None
+
+
+class _ResourceSpans(msgspec.Struct):
+    resource: msgspec.Raw = msgspec.Raw(b"{}")
+    scopeSpans: list[_ScopeSpans] | None = None
+
+
+class _ScopeLogs(msgspec.Struct):
+    logRecords: list[msgspec.Raw] | None = None
+
+
+class _ResourceLogs(msgspec.Struct):
+    resource: msgspec.Raw = msgspec.Raw(b"{}")
+    scopeLogs: list[_ScopeLogs] | None = None
+
+
+class _Request(msgspec.Struct):
+    resourceSpans: list[_ResourceSpans] | None = None
+    resourceLogs: list[_ResourceLogs] | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Request)
+_SPAN_LINE = b'{"resourceSpans":[{"resource":%b,"scopeSpans":[{"spans":[%b]}]}]}'
+_LOG_LINE = b'{"resourceLogs":[{"resource":%b,"scopeLogs":[{"logRecords":[%b]}]}]}'
+
+
+def split(row: Row) -> Iterator[Row]:
+    """Cut a request into requests of one span or one evaluation each; anything else that it holds is left out.
+
+    Raises:
+        InvalidValue: no request in JSON.
+    """
+    try:
+        request = _DECODER.decode(row.raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        shown = row.raw[:60].decode(errors="replace")
+        raise InvalidValue("line", shown, f"an OTLP request in JSON ({error})") from None
+    for raw in _lines(request):
+        yield Row(row.position, raw, "")  # its identity is its contents: a client that sends it again sends the same
+
+
+def _lines(request: _Request) -> Iterator[bytes]:
+    for spans in request.resourceSpans or ():
+        for span in (span for scope in spans.scopeSpans or () for span in scope.spans or ()):
+            yield _SPAN_LINE % (bytes(spans.resource), bytes(span))
+            for evaluation in _evaluations(bytes(span)):
+                yield _LOG_LINE % (bytes(spans.resource), evaluation)
+    for logs in request.resourceLogs or ():
+        for record in (record for scope in logs.scopeLogs or () for record in scope.logRecords or ()):
+            if _EVALUATION.encode() in bytes(record):
+                yield _LOG_LINE % (bytes(logs.resource), bytes(record))
+
+
+def _evaluations(span: bytes) -> Iterator[bytes]:
+    """Yield the evaluations among a span's events as what newer SDKs make of them: log records."""
+    if _EVALUATION.encode() not in span:
+        return
+    try:
+        item = msgspec.json.decode(span)
+        events = _list(item, "events") if isinstance(item, dict) else []
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidValue):
+        return  # the span itself becomes the reject
+    for event in events:
+        name = event.get("name") if isinstance(event, dict) else None
+        if isinstance(name, str) and name.startswith(_EVALUATION):
+            place = {"traceId": item.get("traceId"), "spanId": item.get("spanId"), "eventName": name}
+            yield msgspec.json.encode({**event, **place})
+
+
+def parse(line: bytes) -> Iterable[Record]:
+    """Turn a request of one span or one log record, as `split` makes them, into its event or score; none if neither.
+
+    Raises:
+        InvalidValue: a field of another type; the text says which.
+    """
+    try:
+        request = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidValue("span", line[:60].decode(errors="replace"), f"JSON ({error})") from None
+    for signal, scopes, items, read in (
+        ("resourceSpans", "scopeSpans", "spans", _usage),
+        ("resourceLogs", "scopeLogs", "logRecords", _score),
+    ):
+        for group in _list(request, signal):
+            resource = _attributes(_dict(group, "resource"))
+            for item in (item for scope in _list(group, scopes) for item in _list(scope, items)):
+                yield from read(item, resource)
+
+
+# Newest first. `usage_object` is LiteLLM's, see `_with_hidden`.
+_COUNTS = {
+    "input_tokens": ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "usage_object.prompt_tokens"),
+    "cached_tokens": (
+        "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens",
+        "usage_object.cache_read_input_tokens", "usage_object.prompt_tokens_details.cached_tokens",
+    ),
+    "cache_write_tokens": (
+        "gen_ai.usage.cache_write.input_tokens", "gen_ai.usage.cache_creation.input_tokens",
+        "gen_ai.usage.cache_creation_input_tokens", "usage_object.cache_creation_input_tokens",
+        "usage_object.prompt_tokens_details.cache_creation_tokens",
+    ),
+    "cache_write_1h_tokens": (
+        "usage_object.prompt_tokens_details.cache_creation_token_details.ephemeral_1h_input_tokens",
+    ),
+    "output_tokens": (
+        "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "usage_object.completion_tokens",
+    ),
+    "reasoning_tokens": (
+        "gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens",
+        "usage_object.completion_tokens_details.reasoning_tokens",
+    ),
+}  # fmt: skip
+_TEXTS = {
+    "user_id": (
+        "watchkeeper.user_id", "user.id", "enduser.id", "llm.user", "litellm.metadata.user_api_key_end_user_id",
+        "metadata.user_api_key_end_user_id", "litellm.metadata.user_api_key_user_id", "metadata.user_api_key_user_id",
+    ),
+    "team_id": ("watchkeeper.team_id", "litellm.team.id", "metadata.team_id", "metadata.user_api_key_team_id"),
+    "feature": ("watchkeeper.feature",),
+    "release": ("watchkeeper.release", "service.version"),
+    "prompt_version": ("gen_ai.prompt.version",),
+}  # fmt: skip
+_MODELS = ("litellm.provider.model", "gen_ai.response.model", "gen_ai.request.model")
+_VENDORS = ("gen_ai.provider.name", "gen_ai.system")
+_COSTS = ("litellm.cost.total", "gen_ai.cost.total_cost", "gen_ai.usage.cost")  # USD; OpenTelemetry has no name for it
+_TIERS = ("openai.response.service_tier", "gen_ai.openai.response.service_tier", "usage_object.service_tier")
+_OPERATIONS = ("gen_ai.operation.name", "llm.request.type")
+_CALLS = frozenset({"retrieval", "pass_through_endpoint", "llm_passthrough_route", "allm_passthrough_route"})
+_PARENTS = frozenset({"agent", "chain", "task", "tool", "workflow"})
+
+
+def _usage(span: Any, resource: Attributes) -> Iterator[UsageEvent]:
+    attributes = _with_hidden({**resource, **_attributes(span)})
+    operation = _text(attributes, *_OPERATIONS)
+    model = _text(attributes, *_MODELS) or _model_in_name(span, operation)
+    counts: dict[str, Any] = {field: _count(attributes, *names) for field, names in _COUNTS.items()}
+    texts: dict[str, Any] = {field: _text(attributes, *names) for field, names in _TEXTS.items()}
+    if not _is_call(attributes, operation, model, counts):
+        return
+    started = _nanos(span, "startTimeUnixNano")
+    failure = _failure(span, attributes)
+    service = _text(attributes, "watchkeeper.service", "service.name") or ""
+    tier = _text(attributes, *_TIERS)
+    ttft = _number(attributes, "gen_ai.response.time_to_first_chunk")  # seconds
+    yield UsageEvent(
+        event_id=_span_id(span),
+        occurred_at=_time("startTimeUnixNano", started),
+        vendor=normalise_vendor(_text(attributes, *_VENDORS) or (model or "").rpartition("/")[0].partition("/")[0]),
+        model=normalise_model(model or ""),
+        operation=normalise_operation(operation),
+        status=Status.FAILURE if failure else Status.SUCCESS,
+        error_type=classify_error(*failure) if failure else None,
+        service=None if service.startswith("unknown_service") else service or None,  # what an SDK makes up
+        tier=None if tier in ("standard", "default", "auto") else tier,
+        latency_ms=_between(started, _nanos(span, "endTimeUnixNano")),
+        ttft_ms=None if ttft is None else round(ttft * 1000, 3),
+        reported_cost_usd=_cost(attributes),
+        **texts,
+        **counts,
+    )
+
+
+def _is_call(attributes: Attributes, operation: str | None, model: str | None, counts: dict[str, int | None]) -> bool:
+    """Whether a span is one call of a model, and not what calls were made for."""
+    has_usage = any(count is not None for count in counts.values())
+    if operation is None:  # the first generation had no names of operations
+        kind = _text(attributes, "traceloop.span.kind", "openinference.span.kind") or ""
+        return has_usage and model is not None and kind.lower() not in _PARENTS
+    if operation == "retrieval":  # of a store, mostly; some are a model's
+        return has_usage or _text(attributes, *_MODELS) is not None
+    return operation in _CALLS or normalise_operation(operation) != "other"
+
+
+def _model_in_name(span: Any, operation: str | None) -> str | None:
+    """Return the model that the conventions put into a span's name: `chat gpt-4o`."""
+    name = span.get("name") if isinstance(span, dict) else None
+    if operation is None or not isinstance(name, str) or not name.startswith(f"{operation} "):
+        return None
+    return name[len(operation) + 1 :].strip() or None
+
+
+def _failure(span: Any, attributes: Attributes) -> tuple[object, ...]:
+    """Return what tells of a failure; nothing when there was none."""
+    kind = _text(attributes, "error.type")
+    is_error = _dict(span, "status").get("code") in (2, "2", "STATUS_CODE_ERROR")
+    if not (is_error or kind):
+        return ()
+    raised = (_attributes(event).get("exception.type") for event in _list(span, "events"))
+    return (kind, *(attributes.get(name) for name in ("error.code", "http.response.status_code")), *raised, "failed")
+
+
+def _with_hidden(attributes: Attributes) -> Attributes:
+    """Add what LiteLLM's spans tell of cached tokens: a dictionary as Python prints it."""
+    text = attributes.get("metadata.usage_object")
+    if not isinstance(text, str) or not text:
+        return attributes
+    return {**_flat("usage_object", read_dict(text)), **attributes}
+
+
+def _flat(prefix: str, tree: dict[Any, Any]) -> Attributes:
+    found: Attributes = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            found |= _flat(f"{prefix}.{name}", value)
+        else:
+            found[f"{prefix}.{name}"] = value
+    return found
+
+
+def _score(record: Any, resource: Attributes) -> Iterator[Score]:
+    name = record.get("eventName") if isinstance(record, dict) else None
+    attributes = _attributes(record)
+    if not str(name or attributes.get("event.name")).startswith(_EVALUATION):
+        return
+    value = _number(attributes, "gen_ai.evaluation.score.value")
+    if value is None and _text(attributes, "error.type"):
+        return  # the evaluation failed, not what it judged
+    label = _text(attributes, "gen_ai.evaluation.score.label")
+    if value is None:
+        raise InvalidValue("gen_ai.evaluation.score.value", label, "a number: a label alone has no scale")
+    at = _nanos(record, "timeUnixNano") or _nanos(record, "observedTimeUnixNano")
+    metric = _text(attributes, "gen_ai.evaluation.name") or ""
+    model = _text(attributes, *_MODELS)
+    yield Score(
+        score_id=f"{_span_id(record)}-{at}-{metric}",
+        occurred_at=_time("timeUnixNano", at),
+        metric=metric,
+        value=value,
+        source="judge",
+        event_id=_span_id(record),
+        release=_text({**resource, **attributes}, *_TEXTS["release"]),
+        model=normalise_model(model) if model else None,
+    )
+
+
+def _span_id(item: Any) -> str:
+    return f"{_hex(item, 'traceId', 32)}-{_hex(item, 'spanId', 16)}"
+
+
+def _hex(item: Any, field: str, digits: int) -> str:
+    value = item.get(field)
+    if not isinstance(value, str) or not re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", value) or not value.strip("0"):
+        raise InvalidValue(field, value, f"{digits} hexadecimal digits, not all of them 0")
+    return value.lower()
+
+
+def _nanos(item: dict[str, Any], field: str) -> int:
+    """Return nanoseconds since 1970; 0 for unknown, as OTLP has it."""
+    value = item.get(field)
+    return 0 if value in (None, "") else _whole(field, value)
+
+
+def _time(field: str, nanos: int) -> datetime:
+    if not nanos:
+        raise InvalidValue(field, nanos, "a time: nanoseconds since 1970")
+    try:
+        return _EPOCH + timedelta(microseconds=nanos // 1000)
+    except OverflowError:
+        raise InvalidValue(field, nanos, "nanoseconds since 1970") from None
+
+
+def _between(started: int, ended: int) -> float | None:
+    return round((ended - started) / 1_000_000, 3) if ended else None
+
+
+def _cost(attributes: Attributes) -> Decimal | None:
+    cost = _number(attributes, *_COSTS)
+    return None if cost is None else Decimal(str(cost))
+
+
+def _count(attributes: Attributes, *names: str) -> int | None:
+    return next((_whole(name, attributes[name]) for name in names if _is_known(attributes.get(name))), None)
+
+
+def _number(attributes: Attributes, *names: str) -> float | None:
+    name = next((name for name in names if _is_known(attributes.get(name))), None)
+    if name is None:
+        return None
+    value = attributes[name]
+    try:
+        if not isinstance(value, bool):
+            return float(value)
+    except (ValueError, TypeError, OverflowError):
+        pass
+    raise InvalidValue(name, value, "a number")
+
+
+def _whole(field: str, value: Any) -> int:
+    whole = value
+    if (isinstance(value, str) and _WHOLE.fullmatch(value)) or (isinstance(value, float) and value.is_integer()):
+        whole = int(value)
+    if not isinstance(whole, int) or isinstance(whole, bool) or abs(whole) >= 2**64:
+        raise InvalidValue(field, value, "a whole number of 64 bits")
+    return whole
+
+
+def _text(attributes: Attributes, *names: str) -> str | None:
+    values = (attributes.get(name) for name in names)
+    return next((str(value) for value in values if _is_known(value)), None)
+
+
+def _is_known(value: Any) -> bool:
+    return value is not None and value != ""  # LiteLLM writes None as an empty text
+
+
+_VALUES = ("stringValue", "intValue", "doubleValue", "boolValue")
+
+
+def _attributes(owner: Any) -> Attributes:
+    """Return the attributes that are one value each; lists and maps are none of ours."""
+    found: Attributes = {}
+    for pair in _list(owner, "attributes"):
+        value = _dict(pair, "value")
+        kind = next((kind for kind in _VALUES if kind in value), None)
+        if kind is not None and isinstance(pair.get("key"), str):
+            found[pair["key"]] = _whole(pair["key"], value[kind]) if kind == "intValue" else value[kind]
+    return found
+
+
+def _member(owner: Any, field: str, kind: type, words: str) -> Any:
+    if not isinstance(owner, dict):
+        raise InvalidValue(field, owner, "inside an object")
+    value = owner.get(field)
+    if value is not None and not isinstance(value, kind):
+        raise InvalidValue(field, value, words)
+    return kind() if value is None else value
+
+
+_list = partial(_member, kind=list, words="a list")
+_dict = partial(_member, kind=dict, words="an object")
+
+KIND = FileKind(by_line(parse, split))
