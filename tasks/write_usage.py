@@ -226,5 +226,5 @@ def _text(raw: bytes) -> str:
 def _first(origin: Origin, rejects: Sequence[Reject]) -> str | None:
     if not rejects:
         return None
-    unit = "line" if origin.kind in {"litellm", "jsonl", "csv", "scores", "otel"} else "row"
+    unit = "line" if origin.kind in {"litellm", "litellm_rows", "jsonl", "csv", "scores", "otel"} else "row"
     return f"{unit} {rejects[0].position}: {rejects[0].reason}"
