@@ -155,9 +155,9 @@ def _is_readable(url: str) -> bool:
     return True
 
 
-def first_line(error: sa.exc.DBAPIError) -> str:
-    """Return what the driver says, in one line."""
-    lines = [line for line in str(error.orig).splitlines() if line.strip()]
+def first_line(error: Exception) -> str:
+    """Return what Postgres or its driver says, in one line."""
+    lines = [line for line in str(getattr(error, "orig", error)).splitlines() if line.strip()]
     return lines[0] if lines else "no answer"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import sqlalchemy as sa
@@ -18,6 +18,9 @@ from ops.window import Window
 from tasks.settings import Source
 from tasks.sources.interface import Batch, QueryKind, Reject
 from tasks.sources.mapped import Mapping
+
+if TYPE_CHECKING:
+    import psycopg
 
 PAGE = 5000
 _SETTINGS = ("statement_timeout = '10min'", "timezone = 'UTC'", "datestyle = 'ISO'")
@@ -32,16 +35,16 @@ def batches(source: Source, window: Window) -> Iterator[Batch]:
         Refused: what Postgres says of the query.
         Unavailable: no connection, or it broke.
     """
-    statement = _statement(source).bindparams(start=window.start, end=window.end)
+    statement = _statement(source)
     with reading(source) as connection, connection.begin():
         prepare(connection)
-        _load_as_text(connection)
-        size = source.page_size or PAGE
-        result = connection.execution_options(stream_results=True, max_row_buffer=size).execute(statement)
-        names = list(result.keys())
-        mapping = _mapping(source, window, names)
-        for rows in result.partitions(size):
-            yield _batch(mapping, names, rows)
+        query = statement.compile(connection)
+        with _driver(connection).cursor(name="watchkeeper") as cursor:  # on the server: pages, not all of it at once
+            cursor.execute(str(query), {"start": window.start, "end": window.end})
+            names = [column.name for column in cursor.description or ()]
+            mapping = _mapping(source, window, names)
+            while rows := cursor.fetchmany(source.page_size or PAGE):
+                yield _batch(mapping, names, rows)
 
 
 @contextmanager
@@ -52,15 +55,17 @@ def reading(source: Source) -> Iterator[sa.Connection]:
         InvalidValue: the setting is no URL of a Postgres.
         Refused, Unavailable: with the first line of what Postgres says.
     """
+    import psycopg
+
     from tasks.resources import first_line, foreign_database
 
     where = f"Postgres of source {source.name}"
     try:
         with foreign_database(source.database_url.get_secret_value(), f"sources.{source.name}.database_url") as found:
             yield found
-    except sa.exc.OperationalError as error:
+    except (sa.exc.OperationalError, psycopg.OperationalError) as error:
         raise Unavailable(where, first_line(error)) from None
-    except sa.exc.DBAPIError as error:
+    except (sa.exc.DBAPIError, psycopg.Error) as error:
         raise Refused(where, first_line(error)) from None
 
 
@@ -99,8 +104,11 @@ def _batch(mapping: Mapping, names: list[str], rows: Sequence[Any]) -> Batch:
     return batch
 
 
-def _load_as_text(connection: sa.Connection) -> None:
-    """Take every cell as Postgres writes it: a time that Python has not is one row's fault, not the page's."""
+def _driver(connection: sa.Connection) -> psycopg.Connection[Any]:
+    """Return psycopg's connection, which takes every cell as Postgres writes it.
+
+    So a time that Python has not is the fault of one row, not of its page.
+    """
     import psycopg
     from psycopg.types.string import TextLoader
 
@@ -113,6 +121,7 @@ def _load_as_text(connection: sa.Connection) -> None:
     for known in psycopg.adapters.types:
         driver.adapters.register_loader(known.oid, TextLoader)
     driver.adapters.register_loader("bool", TrueOrFalse)
+    return driver
 
 
 KIND = QueryKind(batches)
