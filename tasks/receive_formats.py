@@ -68,8 +68,12 @@ class LiteLLM(Format):
 
     def read(self, body: bytes, media: str, now: datetime) -> Batch:  # noqa: ARG002
         """Return the payloads' events."""
-        rows = (Row(position, raw, "") for position, raw in enumerate(rows_of(body), 1))
-        return read_rows(rows, litellm.parse, now)
+        payloads = litellm.rows_of(body)
+        if not litellm.is_json(payloads[0] if payloads else body):
+            raise InvalidValue(
+                "body", body[:60].decode(errors="replace"), "JSON: an array, an object, or one in each line"
+            )
+        return read_rows((Row(position, raw, "") for position, raw in enumerate(payloads, 1)), litellm.parse, now)
 
     def stored(self, batch: Batch, media: str) -> bytes:  # noqa: ARG002
         """Return the counts."""
@@ -78,28 +82,6 @@ class LiteLLM(Format):
     def refused(self, refusal: Refusal, media: str) -> bytes:  # noqa: ARG002
         """Return the reason."""
         return msgspec.json.encode({"error": refusal.reason})
-
-
-def rows_of(body: bytes) -> list[bytes]:
-    """Return the payloads of a post: a JSON array of them, one in each line, or a single one.
-
-    Raises:
-        InvalidValue: no JSON.
-    """
-    text = body.strip()
-    try:
-        if text.startswith(b"["):
-            return [bytes(raw) for raw in msgspec.json.decode(text, type=list[msgspec.Raw])]
-        try:
-            msgspec.json.decode(text)
-        except msgspec.DecodeError:
-            lines = [line for line in text.split(b"\n") if line.strip()]
-            msgspec.json.decode(lines[0] if lines else b"")
-            return lines
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        shown = body[:60].decode(errors="replace")
-        raise InvalidValue("body", shown, f"JSON: an array, an object, or one in each line ({error})") from None
-    return [text]
 
 
 class Otlp(Format):

@@ -66,7 +66,7 @@ def create_database(server: str, name: str) -> None:
             connection.execute(_on_database("CREATE DATABASE {}", name))
         except sa.exc.DBAPIError as error:
             if not connection.execute(known, {"name": name}).scalar():
-                raise Unavailable(f"database {name}", f"it is not there, and {_first_line(error)}") from None
+                raise Unavailable(f"database {name}", f"it is not there, and {first_line(error)}") from None
 
 
 def drop_database(url: str, name: str) -> None:
@@ -84,6 +84,20 @@ def administration(url: str) -> Iterator[sa.Connection]:
 
 
 @contextmanager
+def foreign_database(url: str, field: str) -> Iterator[sa.Connection]:
+    """Yield a connection to a Postgres that is not ours, each transaction on it read-only.
+
+    Raises:
+        InvalidValue: not a Postgres URL; it stood in the setting `field`.
+        sqlalchemy.exc.DBAPIError: no connection.
+    """
+    options = {"connect_timeout": 10, "application_name": "watchkeeper", "prepare_threshold": None}  # fit for poolers
+    engine = sa.create_engine(_with_driver(url, field), poolclass=sa.NullPool, connect_args=options)
+    with engine.connect() as connection:
+        yield connection.execution_options(postgresql_readonly=True)
+
+
+@contextmanager
 def reachable(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Yield a connection.
 
@@ -93,7 +107,7 @@ def reachable(engine: sa.Engine) -> Iterator[sa.Connection]:
     try:
         connection = engine.connect()
     except sa.exc.OperationalError as error:
-        raise Unavailable("database", _first_line(error)) from None
+        raise Unavailable("database", first_line(error)) from None
     with connection:
         yield connection
 
@@ -124,12 +138,12 @@ def _check_version(connection: sa.Connection) -> None:
         raise InvalidValue("database", f"Postgres {version}", f"Postgres {FLOOR} or later")
 
 
-def _with_driver(url: str) -> str:
+def _with_driver(url: str, field: str = "DATABASE_URL") -> str:
     scheme, colon, rest = url.partition("://")
     known = scheme in {"postgres", "postgresql", "postgresql+psycopg"}
     if not known or not colon or not _is_readable(f"postgresql+psycopg://{rest}"):
         shown = f"{scheme}://…" if colon else "(hidden)"
-        raise InvalidValue("DATABASE_URL", shown, "postgresql://user:password@host:port/database")
+        raise InvalidValue(field, shown, "postgresql://user:password@host:port/database")
     return f"postgresql+psycopg://{rest}"
 
 
@@ -141,8 +155,9 @@ def _is_readable(url: str) -> bool:
     return True
 
 
-def _first_line(error: sa.exc.DBAPIError) -> str:
-    lines = [line for line in str(error.orig).splitlines() if line.strip()]
+def first_line(error: Exception) -> str:
+    """Return what Postgres or its driver says, in one line."""
+    lines = [line for line in str(getattr(error, "orig", error)).splitlines() if line.strip()]
     return lines[0] if lines else "no answer"
 
 

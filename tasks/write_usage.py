@@ -287,5 +287,5 @@ def _first(origin: Origin, rejects: Sequence[Reject]) -> str | None:
         return None
     if not rejects[0].position:  # a sound row, of which no more than the event is known
         return rejects[0].reason
-    unit = "line" if origin.kind in {"litellm", "jsonl", "csv", "scores", "otel"} else "row"
+    unit = "line" if origin.kind in {"litellm", "litellm_rows", "jsonl", "csv", "scores", "otel"} else "row"
     return f"{unit} {rejects[0].position}: {rejects[0].reason}"

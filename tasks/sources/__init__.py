@@ -6,11 +6,28 @@ from pydantic import SecretStr
 
 from ops.errors import InvalidValue, UnknownName
 from tasks.settings import Source
-from tasks.sources import anthropic, helicone, langfuse, litellm, mapped, openai, otel, scores
+from tasks.sources import (
+    anthropic,
+    helicone,
+    langfuse,
+    litellm,
+    litellm_api,
+    litellm_rows,
+    litellm_table,
+    mapped,
+    openai,
+    otel,
+    postgres,
+    scores,
+)
 from tasks.sources.interface import ApiKind, FileKind, Kind, QueryKind
 
 KINDS: dict[str, Kind] = {
     "litellm": litellm.KIND,
+    "litellm_rows": litellm_rows.KIND,
+    "litellm_api": litellm_api.KIND,
+    "litellm_table": litellm_table.KIND,
+    "postgres": postgres.KIND,
     "jsonl": mapped.JSONL,
     "csv": mapped.CSV,
     "parquet": mapped.PARQUET,

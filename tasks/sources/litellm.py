@@ -1,91 +1,27 @@
-"""LiteLLM's StandardLoggingPayload, one JSON object a line, as its loggers write it.
+"""LiteLLM's StandardLoggingPayload, as its loggers write and post it: an object a line, one pretty, an array.
 
-Traps kept in mind: a cache hit keeps all tokens but costs nothing; `prompt_tokens` includes cached and written ones;
-for a stream that was not one, `completionStartTime` equals `endTime`; free-form metadata stands in three places.
+Before it: a file of lines, or `tasks/receive_usage.py` has a body. Between: `litellm_payload.py` makes the events.
 """
 
 from __future__ import annotations
 
-import hashlib
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
 
 import msgspec
 
 from ops.errors import InvalidValue
-from ops.usage import (
-    Status,
-    UsageEvent,
-    classify_error,
-    normalise_model,
-    normalise_operation,
-    normalise_vendor,
-)
-from tasks.sources.by_line import by_line
-from tasks.sources.interface import FileKind
+from ops.usage import UsageEvent
+from tasks.settings import Source
+from tasks.sources.interface import Batch, Decoder, FileKind, Lines, Reject, Row, validated
+from tasks.sources.litellm_payload import Payload, event
 
-
-class _CacheWrites(msgspec.Struct):
-    ephemeral_1h_input_tokens: int | None = None
-
-
-class _InputDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-    cache_creation_tokens: int | None = None
-    cache_creation_token_details: _CacheWrites | None = None
-
-
-class _OutputDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    prompt_tokens_details: _InputDetails | None = None
-    completion_tokens_details: _OutputDetails | None = None
-    service_tier: str | None = None
-
-
-class _Error(msgspec.Struct):
-    error_code: str | int | None = None
-    error_class: str | None = None
-
-
-class _Metadata(msgspec.Struct):
-    usage_object: _Usage | None = None
-    spend_logs_metadata: dict[str, Any] | None = None
-    requester_metadata: dict[str, Any] | None = None
-    user_api_key_team_id: str | None = None
-    team_id: str | None = None
-    user_api_key_user_id: str | None = None
-    error_information: _Error | None = None
-
-
-class _Payload(msgspec.Struct):
-    id: str
-    startTime: float
-    model: str
-    status: str
-    endTime: float | None = None
-    completionStartTime: float | None = None
-    call_type: str | None = None
-    custom_llm_provider: str | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    response_cost: Decimal | None = None
-    cache_hit: bool | None = None
-    end_user: str | None = None
-    request_tags: list[str] | None = None
-    metadata: _Metadata | None = None
-    error_information: _Error | None = None
-    messages: Any = None
-
-
-_DECODER = msgspec.json.Decoder(_Payload)
-_NO_USAGE = _Usage()
-_NO_METADATA = _Metadata()
+_DECODER = msgspec.json.Decoder(Payload)
+_ANYTHING = msgspec.json.Decoder(msgspec.Raw)
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def parse(line: bytes) -> tuple[UsageEvent]:
@@ -96,95 +32,80 @@ def parse(line: bytes) -> tuple[UsageEvent]:
     """
     try:
         payload = _DECODER.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _MALFORMED as error:
         raise InvalidValue("line", line[:60].decode(errors="replace"), f"a LiteLLM payload ({error})") from None
-    return (_event(payload),)
+    return (event(payload),)
 
 
-def _event(payload: _Payload) -> UsageEvent:
-    metadata = payload.metadata or _NO_METADATA
-    usage = metadata.usage_object or _NO_USAGE
-    free = {**(metadata.requester_metadata or {}), **(metadata.spend_logs_metadata or {})}
-    operation = normalise_operation(payload.call_type)
-    prompt = _prompt(payload.messages) if operation == "embedding" else None
-    inputs = usage.prompt_tokens_details or _InputDetails()
-    failed = payload.status != "success"
-    error = payload.error_information or metadata.error_information or _Error()
-    return UsageEvent(
-        event_id=payload.id,
-        occurred_at=_time("startTime", payload.startTime),
-        vendor=normalise_vendor(payload.custom_llm_provider or payload.model.partition("/")[0]),
-        model=normalise_model(payload.model),
-        operation=operation,
-        status=Status.FAILURE if failed else Status.SUCCESS,
-        error_type=classify_error(error.error_class, error.error_code) if failed else None,
-        user_id=payload.end_user or metadata.user_api_key_user_id or None,
-        team_id=metadata.team_id or metadata.user_api_key_team_id or None,
-        feature=_tag(payload.request_tags, "feature:"),
-        service=_text(free, "service"),
-        release=_text(free, "release"),
-        prompt_version=_text(free, "prompt_version"),
-        tier=_tier(usage.service_tier),
-        input_tokens=payload.prompt_tokens,
-        cached_tokens=_first(usage.cache_read_input_tokens, inputs.cached_tokens),
-        cache_write_tokens=_first(usage.cache_creation_input_tokens, inputs.cache_creation_tokens),
-        cache_write_1h_tokens=_one_hour(inputs),
-        output_tokens=payload.completion_tokens,
-        reasoning_tokens=(usage.completion_tokens_details or _OutputDetails()).reasoning_tokens,
-        latency_ms=_between(payload.startTime, payload.endTime),
-        ttft_ms=_first_token(payload),
-        cache_hit=payload.cache_hit,
-        reported_cost_usd=payload.response_cost,
-        prompt_hash=hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest() if prompt else None,
-        prompt_text=None if prompt is None or "\x00" in prompt else prompt,  # Postgres holds no NUL; the usage counts
-    )
+def rows_of(body: bytes) -> list[bytes]:
+    """Split what a logger sends (an array, an object a line, or one object, pretty or not) into payloads as they came.
+
+    Raises:
+        InvalidValue: an array that is not whole.
+    """
+    text = body.strip()
+    if text.startswith(b"["):
+        return _elements(text)
+    return [text] if is_json(text) else [line for line in text.split(b"\n") if line.strip()]
 
 
-def _time(field: str, epoch: float) -> datetime:
+def _elements(array: bytes) -> list[bytes]:
     try:
-        return datetime.fromtimestamp(epoch, UTC)
-    except (ValueError, OverflowError, OSError):
-        raise InvalidValue(field, epoch, "seconds since 1970") from None
+        return [bytes(raw) for raw in _ARRAY.decode(array)]
+    except _MALFORMED:
+        pass
+    try:  # Python's own writer lets NaN pass: one such number must not cost the other payloads
+        return [json.dumps(element).encode() for element in json.loads(array)]
+    except (ValueError, RecursionError) as error:
+        raise InvalidValue(
+            "body", array[:60].decode(errors="replace"), f"JSON: an array that is whole ({error})"
+        ) from None
 
 
-def _between(start: float, end: float | None) -> float | None:
-    return None if end is None else round((end - start) * 1000, 3)
+def is_json(text: bytes) -> bool:
+    """Whether a text is one JSON document."""
+    try:
+        _ANYTHING.decode(text)
+    except _MALFORMED:
+        return False
+    return True
 
 
-def _first_token(payload: _Payload) -> float | None:
-    if payload.completionStartTime is None or payload.completionStartTime == payload.endTime:
-        return None
-    return _between(payload.startTime, payload.completionStartTime)
+def _decoder(source: Source, first_line: bytes, now: datetime) -> Decoder:  # noqa: ARG001  the kind's signature
+    start = first_line.strip()
+    is_pretty = start == b"{" or (start.startswith(b"[") and not is_json(start))
+    return partial(_decode, now=now, is_pretty=is_pretty)
 
 
-def _tag(tags: list[str] | None, prefix: str) -> str | None:
-    return next((tag[len(prefix) :] for tag in tags or () if tag.startswith(prefix)), None)
+def _decode(block: Lines, now: datetime, *, is_pretty: bool) -> Batch:
+    """Return the events of a block; a pretty document is one row of all its lines."""
+    batch = Batch()
+    for row in block.rows([block.raw.count(b"\n") + 1] if is_pretty else None):
+        try:
+            for part in _parts(row, is_pretty=is_pretty):
+                _add(batch, part, now)
+        except InvalidValue as error:
+            batch.rejects.append(Reject.of(error, row.position, row.raw, row.identity))
+    return batch
 
 
-def _text(free: dict[str, Any], name: str) -> str | None:
-    value = free.get(name)
-    return None if value in (None, "") else str(value)
+def _parts(row: Row, *, is_pretty: bool) -> Iterator[Row]:
+    """Yield the payloads of a row: itself, or the elements of an array, each with an identity of its own."""
+    if row.raw.lstrip().startswith(b"["):
+        for number, raw in enumerate(rows_of(row.raw)):
+            yield Row(row.position, raw, f"{row.identity}-{number}")
+    elif is_pretty and not is_json(row.raw):
+        shown = row.raw[:60].decode(errors="replace")
+        raise InvalidValue("line", shown, "one whole JSON document of at most 16 MB (or one object a line: jq -c .)")
+    else:
+        yield row
 
 
-def _tier(tier: str | None) -> str | None:
-    return None if tier in (None, "", "standard", "default", "auto") else tier
+def _add(batch: Batch, row: Row, now: datetime) -> None:
+    try:
+        batch.add([validated(record, now) for record in parse(row.raw)])
+    except InvalidValue as error:
+        batch.rejects.append(Reject.of(error, row.position, row.raw, row.identity))
 
 
-def _first(*counts: int | None) -> int | None:
-    return next((count for count in counts if count is not None), None)
-
-
-def _one_hour(inputs: _InputDetails) -> int | None:
-    return (inputs.cache_creation_token_details or _CacheWrites()).ephemeral_1h_input_tokens
-
-
-def _prompt(messages: Any) -> str | None:
-    """Return the text of a single-input embedding call; None for several inputs or token arrays."""
-    if isinstance(messages, list) and len(messages) == 1:
-        messages = messages[0]
-    if isinstance(messages, dict):
-        messages = messages.get("content")
-    return messages if isinstance(messages, str) and messages else None
-
-
-KIND = FileKind(by_line(parse))
+KIND = FileKind(_decoder)

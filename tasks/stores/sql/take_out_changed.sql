@@ -1,9 +1,10 @@
--- Delete the stored events that a staged one of the same id corrects, and return them.
+-- Delete the stored events that a staged one of the same id corrects, and return them. A source corrects only what it
+-- told itself: where two tell of the same events, the one that knows less would make the other's forgotten.
 DELETE FROM watchkeeper.usage_events AS u
  USING usage_staging AS s
  WHERE u.tenant_id = s.tenant_id AND u.event_id = s.event_id
    AND u.occurred_at BETWEEN s.occurred_at - interval '1 day' AND s.occurred_at + interval '1 day'
-   AND u.ingested_at <= :seen_at
+   AND u.source = s.source AND u.ingested_at <= :seen_at
    AND ROW(
        u.occurred_at, u.vendor, u.model, u.operation, u.status, u.error_type, u.user_id, u.team_id, u.feature,
        u.service, u.release, u.prompt_version, u.tier, u.input_tokens, u.cached_tokens, u.cache_write_tokens,

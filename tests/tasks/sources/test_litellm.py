@@ -9,14 +9,17 @@ from typing import Any
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.cost.pricing import cost, rate_cards
 from ops.errors import InvalidValue
 from ops.usage import ErrorType, Status, UsageEvent, validate
+from tasks.price_usage import Pricer
 from tasks.settings import Source
-from tasks.sources.litellm import parse, parser
+from tasks.sources.interface import Batch, Lines
+from tasks.sources.litellm import KIND, parse, rows_of
 
 START = 1_772_452_800.25  # 2026-03-02 12:00:00.25 UTC
 NOW = datetime(2026, 3, 3, tzinfo=UTC)
@@ -28,11 +31,11 @@ def line(**fields: Any) -> bytes:
 
 
 def event(**fields: Any) -> UsageEvent:
-    return parse(line(**fields), 1, "f")
+    return parse(line(**fields))[0]
 
 
 def test_least_payload_leaves_everything_else_unknown() -> None:
-    assert parser(Source(name="gateway", path="log"), b"")(line(), 1, "f") == UsageEvent(
+    assert event() == UsageEvent(
         event_id="chatcmpl-1",
         occurred_at=datetime(2026, 3, 2, 12, 0, 0, 250_000, tzinfo=UTC),
         vendor="openai",
@@ -60,6 +63,8 @@ FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"custom_llm_provider": "vertex_ai", "model": "gemini/gemini-2.5-pro"},
         {"vendor": "google", "model": "gemini-2.5-pro"},
     ),
+    "the model's prefix for the provider": ({"model": "bedrock/nova"}, {"vendor": "aws", "model": "nova"}),
+    "no provider where nothing names one": ({"model": "gpt-4o"}, {"vendor": "unknown", "model": "gpt-4o"}),
     "the call's type": ({"call_type": "aembedding"}, {"operation": "embedding"}),
     "the tokens": (
         {"prompt_tokens": 100, "completion_tokens": 9, "metadata": {"usage_object": USAGE}},
@@ -109,9 +114,45 @@ FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"endTime": START + 2, "completionStartTime": START + 2},
         {"latency_ms": 2000.0, "ttft_ms": None},
     ),
+    "milliseconds, as the proxy's table keeps them": (
+        {"startTime": START + 0.0009, "endTime": START + 1.0019, "completionStartTime": START + 1.0011},
+        {"occurred_at": datetime(2026, 3, 2, 12, 0, 0, 250_000, tzinfo=UTC), "latency_ms": 1001.0, "ttft_ms": None},
+    ),
+    "a stream's latency to its end, though its response_time ends with the first token": (
+        {"stream": True, "response_time": 0.5, "endTime": START + 2, "completionStartTime": START + 0.5},
+        {"latency_ms": 2000.0, "ttft_ms": 500.0},
+    ),
+    "the cached tokens as parts of the prompt's, whatever the cost's breakdown adds up": (
+        {"prompt_tokens": 100, "cost_breakdown": {"input_cost": 0.5}, "metadata": {"usage_object": USAGE}},
+        {"input_tokens": 100, "cached_tokens": 30, "cache_write_tokens": 50, "reported_cost_usd": None},
+    ),
+    "the usage under its older name where it has no other": (
+        {"metadata": {"usage_object": None, "additional_usage_values": DETAILS_ONLY}},
+        {"cached_tokens": 31, "cache_write_tokens": 51},
+    ),
+    "the id of a failure, which is its call's": (
+        {"id": "call-1", "litellm_call_id": "call-1", "status": "failure"},
+        {"event_id": "call-1"},
+    ),
+    "the id of an embedding, which is its call's": (
+        {"id": "call-2", "litellm_call_id": "call-2", "call_type": "aembedding"},
+        {"event_id": "call-2"},
+    ),
     "a cache hit with its tokens": (
         {"cache_hit": True, "prompt_tokens": 5},
         {"cache_hit": True, "input_tokens": 5},
+    ),
+    "a cache hit by its id, even where nothing else says so": (
+        {"id": "chatcmpl-1_cache_hit1795417128.4430814", "cache_hit": None},
+        {"event_id": "chatcmpl-1_cache_hit1795417128.4430814", "cache_hit": True},
+    ),
+    "a cache hit named after its call, not after the clock of who wrote it": (
+        {"id": "chatcmpl-1_cache_hit1795417128.4430814", "litellm_call_id": "call-3", "cache_hit": True},
+        {"event_id": "chatcmpl-1_cache_hit:call-3", "cache_hit": True},
+    ),
+    "a cache hit that two clocks stamped, by its call alone": (
+        {"id": "c_cache_hit1.5_cache_hit2.5", "litellm_call_id": "call-4", "cache_hit": True},
+        {"event_id": "c_cache_hit:call-4"},
     ),
     "the reported cost to the last digit": (
         {"response_cost": 1.35e-05},
@@ -165,7 +206,7 @@ def test_prompt_kept_for_warming(payload: dict[str, Any], digest: str | None, te
 
 REFUSED = {
     "no JSON": (b"GET / HTTP/1.1", "line: 'GET / HTTP/1.1' is not a LiteLLM payload .*malformed"),
-    "a JSON array": (b"[]", "Expected `object`, got `array`"),
+    "JSON: an array that is whole": (b"[]", "Expected `object`, got `array`"),
     "no id": (b'{"startTime":1}', "missing required field `id`"),
     "tokens with a fraction": (line(prompt_tokens=1.5), r"Expected `int \| null`, got `float` - at `\$.prompt_tokens`"),
     "a naive time as text": (line(startTime="2026-03-02 12:00"), r"Expected `float`, got `str` - at `\$.startTime`"),
@@ -182,7 +223,7 @@ REFUSED = {
 @pytest.mark.parametrize(("payload", "reason"), REFUSED.values(), ids=REFUSED)
 def test_payload_is_refused_with_its_reason(payload: bytes, reason: str) -> None:
     with pytest.raises(InvalidValue, match=reason):
-        parse(payload, 1, "f")
+        parse(payload)
 
 
 JSON = st.recursive(
@@ -210,14 +251,126 @@ def test_any_bytes_give_an_event_or_a_reason(noise: bytes, at: int) -> None:
 
 def _event_or_reason(content: bytes) -> None:
     with suppress(InvalidValue):
-        assert isinstance(validate(parse(content, 1, "f"), NOW), UsageEvent)
+        assert isinstance(validate(parse(content)[0], NOW), UsageEvent)
 
 
 def test_our_cost_of_real_payloads_is_the_gateways(shared_data: Path) -> None:
     lines = (shared_data / "litellm" / "standard_logging_payload.jsonl").read_bytes().splitlines()
-    events = [validate(parse(content, 1, "f"), datetime(2027, 1, 1, tzinfo=UTC)) for content in lines]
+    events = [validate(parse(content)[0], datetime(2027, 1, 1, tzinfo=UTC)) for content in lines]
     assert len({found.event_id for found in events}) == len(events) == 8
     assert [found.status for found in events].count(Status.FAILURE) == 1
+    assert [found.cache_hit for found in events].count(True) == 1
     for found in events:
+        if found.cache_hit:
+            continue
         cards = rate_cards(found.vendor, found.model, found.tier, found.occurred_at.date())
         assert cost(found, cards) == found.reported_cost_usd
+
+
+def test_cache_hit_keeps_its_tokens_and_costs_nothing(engine: sa.Engine) -> None:
+    hit = event(id="chatcmpl-1_cache_hit1.5", cache_hit=True, prompt_tokens=32120, response_cost=0.0,
+                model="anthropic/claude-sonnet-4-5-20250929")  # fmt: skip
+    assert (hit.input_tokens, hit.reported_cost_usd) == (32120, 0)
+    assert [price.cost_usd for price in Pricer(engine).price([hit])] == [0]
+    assert [price.cost_usd for price in Pricer(engine).price([msgspec.structs.replace(hit, cache_hit=None)])] != [0]
+
+
+ONE, TWO = line(id="a"), line(id="b", messages="two\nlines")
+PRETTY = msgspec.json.format(ONE, indent=2)
+BODIES: dict[str, tuple[bytes, list[bytes]]] = {
+    "an array": (b"[" + ONE + b"," + TWO + b"]", [ONE, TWO]),
+    "a pretty array": (b"[\n  " + ONE + b",\n  " + TWO + b"\n]\n", [ONE, TWO]),
+    "an object a line": (ONE + b"\n" + TWO, [ONE, TWO]),
+    "an object a line, with the last line's end and a blank line": (ONE + b"\n\n" + TWO + b"\r\n", [ONE, TWO]),
+    "one object": (ONE, [ONE]),
+    "one object with blanks around it": (b" \n" + ONE + b"\n", [ONE]),
+    "one pretty object": (PRETTY + b"\n", [PRETTY]),
+    "an empty array": (b"[]", []),
+    "nothing": (b" \n", []),
+    "a broken line beside a whole one": (ONE + b"\n{oops", [ONE, b"{oops"]),
+    "half an object": (ONE[:20], [ONE[:20]]),
+    "an array whose writer let NaN pass": (
+        b'[{"id":"a","x":NaN},{"id":"b"}]',
+        [b'{"id": "a", "x": NaN}', b'{"id": "b"}'],
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "expected"), BODIES.values(), ids=BODIES)
+def test_body_is_split_into_payloads(body: bytes, expected: list[bytes]) -> None:
+    assert rows_of(body) == expected
+
+
+@pytest.mark.parametrize("body", [b"[" + ONE, b"[" + b"[" * 20_000, b'["\xff"', b"[1] [2]"])
+def test_array_that_is_not_whole_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidValue, match=r"body: .* is not JSON: an array that is whole"):
+        rows_of(body)
+
+
+@given(st.binary() | st.binary().map(lambda noise: b"[" + noise))
+def test_any_body_gives_payloads_or_a_reason(body: bytes) -> None:
+    with suppress(InvalidValue):
+        assert all(isinstance(row, bytes) for row in rows_of(body))
+
+
+@given(st.lists(st.dictionaries(st.text(), st.integers() | st.text()).map(msgspec.json.encode), max_size=5))
+def test_every_shape_of_a_body_gives_the_same_payloads(rows: list[bytes]) -> None:
+    assert rows_of(b"[" + b",".join(rows) + b"]") == rows
+    assert rows_of(b"\n".join(rows)) == rows
+
+
+def decode(content: bytes) -> Batch:
+    first = next(line for line in content.split(b"\n") if line.strip())
+    return KIND.decoder(Source(name="gateway", path="log"), first, NOW)(Lines(content.removesuffix(b"\n")))
+
+
+FILES = {
+    "lines, as GCS gets them": ONE + b"\n" + TWO + b"\n",
+    "an array on one line": b"[" + ONE + b"," + TWO + b"]\n",
+    "an array on each line": b"[" + ONE + b"]\n[" + TWO + b"]\n",
+    "an array over several lines": b"[" + ONE + b",\n" + TWO + b"]\n",
+    "a pretty array": msgspec.json.format(b"[" + ONE + b"," + TWO + b"]", indent=4),
+    "lines with a blank one first": b"\n" + ONE + b"\n" + TWO,
+}
+
+
+@pytest.mark.parametrize("content", FILES.values(), ids=FILES)
+def test_file_may_hold_its_payloads_as(content: bytes) -> None:
+    found = decode(content)
+    assert [event.event_id for event in found.events] == ["a", "b"]
+    assert found.rejects == []
+
+
+@pytest.mark.parametrize("content", [ONE, ONE + b"\n", PRETTY, PRETTY + b"\n"], ids=["bare", "line", "pretty", "ended"])
+def test_file_of_one_object_as_s3_gets_it(content: bytes) -> None:
+    assert [event.event_id for event in decode(content).events] == ["a"]
+
+
+SPOILT: dict[str, tuple[bytes, list[str], list[tuple[int, str]]]] = {
+    "a line": (ONE + b"\n{oops\n" + TWO, ["a", "b"], [(2, "malformed")]),
+    "an element of an array": (b"[" + ONE + b',{"id":1},' + TWO + b"]", ["a", "b"], [(1, "Expected `str`, got `int`")]),
+    "an array without its end": (ONE + b"\n[" + TWO + b",\n", ["a"], [(2, "JSON: an array that is whole")]),
+    "half a pretty document": (PRETTY[: len(PRETTY) // 2], [], [(1, "one whole JSON document")]),
+    "half a pretty array": (b"[\n" + ONE + b",\n", [], [(1, "JSON: an array that is whole")]),
+}
+
+
+@pytest.mark.parametrize(("content", "ids", "reasons"), SPOILT.values(), ids=SPOILT)
+def test_file_loses_nothing_but(content: bytes, ids: list[str], reasons: list[tuple[int, str]]) -> None:
+    found = decode(content)
+    assert [event.event_id for event in found.events] == ids
+    assert [reject.position for reject in found.rejects] == [position for position, _ in reasons]
+    assert all(reason in reject.reason for reject, (_, reason) in zip(found.rejects, reasons, strict=True))
+
+
+def test_reject_of_an_array_holds_its_own_element_and_identity() -> None:
+    found = decode(b'[{"id":1},{"id":2}]').rejects
+    assert [reject.raw for reject in found] == [b'{"id":1}', b'{"id":2}']
+    assert len({reject.identity for reject in found}) == 2
+
+
+def test_pretty_file_over_several_blocks_is_refused_as_one_row() -> None:
+    decoder = KIND.decoder(Source(name="gateway", path="log"), b"{", NOW)
+    half = len(PRETTY) // 2
+    blocks = [decoder(Lines(PRETTY[:half])), decoder(Lines(PRETTY[half:], first=10))]
+    assert [(len(block.events), len(block.rejects)) for block in blocks] == [(0, 1), (0, 1)]
