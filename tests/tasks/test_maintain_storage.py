@@ -182,7 +182,7 @@ def reject(engine: sa.Engine, name: str, when: datetime) -> None:
 
 
 def chunk(engine: sa.Engine, when: datetime) -> None:
-    execute(engine, "INSERT INTO watchkeeper.ingest_chunks VALUES (:t, 's', :w, :w, 1, :w)", t=TENANT, w=when)
+    execute(engine, "INSERT INTO watchkeeper.ingest_chunks VALUES (:t, 's', '', :w, :w, 1, :w)", t=TENANT, w=when)
 
 
 def vector(engine: sa.Engine, name: str, expires_at: datetime) -> None:

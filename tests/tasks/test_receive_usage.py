@@ -30,7 +30,6 @@ from tasks.embedded_postgres import Cluster
 from tasks.receive_usage import checked_token, instructions, listen, serve
 from tasks.resources import create_database
 from tasks.settings import Receiver, Settings
-from tasks.sources import KINDS, kind_of
 from tasks.stores import schema
 from tasks.stores.tables import ingest_sources, usage_events, usage_rejects
 from tasks.write_usage import Target
@@ -459,15 +458,9 @@ def test_room_for_less_than_one_post_is_a_wrong_setting() -> None:
         Receiver(max_body_mb=20, max_waiting_mb=10)
 
 
-def test_pages_about_sources_show_settings_that_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RECEIVER_TOKEN", TOKEN)
+def test_page_about_receiving_shows_litellm_what_the_start_shows() -> None:
     page = (Path(__file__).parents[2] / "tasks" / "sources" / "README.md").read_text(encoding="utf-8")
     shown = [yaml.safe_load(text) for text in re.findall(r"^```yaml\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)]
-    ours = [document for document in shown if "litellm_settings" not in document]
-    assert len(ours) >= 2
-    for document in ours:
-        settings = Settings(**document)
-        assert [kind_of(source) for source in settings.sources] == [KINDS[one.kind] for one in settings.sources]
     (theirs,) = (document for document in shown if "litellm_settings" in document)
     assert theirs["callback_settings"]["watchkeeper"].keys() == (
         litellm_settings(instructions("http://x", has_token=True))["callback_settings"]["watchkeeper"].keys()

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from ops.errors import InvalidValue, Refused, Unavailable
 from ops.window import Window
-from tasks.http import Courier
+from tasks.http import Courier, Turnstile
 from tasks.settings import Source
 from tasks.sources import kind_of
 from tasks.sources.interface import ApiKind, Batch
@@ -246,7 +246,7 @@ def test_proxy_that_does_not_sort_is_refused() -> None:
 
 def fetch(server: ApiServer, waits: list[float], **changes: Any) -> list[Batch]:
     with httpx.Client(timeout=5) as client:
-        courier = Courier(client, 100_000, sleep=waits.append)
+        courier = Courier(client, Turnstile(1e9), waits.append)
         return list(courier.run(pages(source(server.url, page_size=4, **changes), WINDOW)))
 
 
