@@ -9,7 +9,6 @@ bounds never move, and each page begins with the requests that share the last on
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -96,8 +95,7 @@ def pages(source: Source, window: Window) -> Pager:
         if old_pages == OLD_PAGES:
             raise Unavailable(page.where, "it gives the same requests again: its pages never end")
         seen |= fresh
-        pending = sum(_is_pending(row) for row in page.rows)
-        yield replace(collect(page.rows, parse, window.end), skipped=pending)
+        yield collect(page.rows, parse, window.end)
         step = len(fresh) - _tied(page.rows)
         offset += step if step > 0 else len(page.rows)  # not the limit: a server may have a lower one of its own
 
@@ -268,4 +266,9 @@ def _time(field: str, text: str) -> datetime:
     return utc(field, when if when.tzinfo else when.replace(tzinfo=UTC))
 
 
-KIND = ApiKind(pages, needs=("api_key",), look_back=timedelta(hours=2))  # feedback comes after the answer
+KIND = ApiKind(
+    pages,
+    needs=("api_key",),
+    look_back=timedelta(hours=2),  # feedback comes after the answer
+    row=lambda source, row: parse(row),  # noqa: ARG005  the kind's signature
+)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -101,8 +100,7 @@ def _walk(source: Source, path: str, asked: Params, parse: Parse, window: Window
     while True:
         params = asked if cursor is None else {**asked, "cursor": cursor}
         page = opened((yield Request("GET", url, params=params, headers=_authorization(source))))
-        batch = collect(page.rows, parse, window.end)
-        yield replace(batch, skipped=len(page.rows) - batch.read)
+        yield collect(page.rows, parse, window.end)
         cursor = _next(page)
         if not page.rows or cursor is None:
             return
@@ -241,4 +239,9 @@ def _float(value: float) -> float:
         raise InvalidValue("value", value, "a finite number within a billion") from None
 
 
-KIND = ApiKind(pages, needs=("public_key", "api_key"))
+def _row(source: Source, row: Any) -> tuple[Record, ...]:  # noqa: ARG001  the kind's signature
+    is_score = isinstance(row, dict) and "dataType" in row
+    return parse_score(row) if is_score else parse_observation(row)
+
+
+KIND = ApiKind(pages, needs=("public_key", "api_key"), row=_row)

@@ -21,7 +21,7 @@ from ops.errors import InvalidValue, Refused, Unavailable
 from ops.window import Window
 from tasks.settings import Source
 from tasks.sources.interface import ApiKind, Batch, Pager, collect
-from tasks.sources.litellm_rows import moment, parse
+from tasks.sources.litellm_rows import moment, parse, parse_again
 
 if TYPE_CHECKING:
     import httpx
@@ -137,4 +137,4 @@ def _whole(when: datetime) -> datetime:
     return when.astimezone(UTC).replace(microsecond=0)
 
 
-KIND = ApiKind(pages, longest=timedelta(hours=6))
+KIND = ApiKind(pages, longest=timedelta(hours=6), row=parse_again)

@@ -19,7 +19,7 @@ from ops.errors import Refused
 from ops.window import Window
 from tasks.settings import Source
 from tasks.sources.interface import Batch, QueryKind, collect
-from tasks.sources.litellm_rows import parse
+from tasks.sources.litellm_rows import parse, parse_again
 from tasks.sources.postgres import PAGE, prepare, reading
 
 TABLE = "LiteLLM_SpendLogs"
@@ -94,4 +94,4 @@ def _utc(when: datetime) -> sa.Cast[datetime]:
     return sa.cast(sa.literal(when.astimezone(UTC).replace(tzinfo=None).isoformat()), sa.DateTime)
 
 
-KIND = QueryKind(batches, needs=("database_url",), longest=timedelta(days=1))
+KIND = QueryKind(batches, needs=("database_url",), longest=timedelta(days=1), row=parse_again)

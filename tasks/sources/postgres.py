@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import sqlalchemy as sa
 
 from ops.errors import InvalidValue, Refused, Unavailable
+from ops.usage import UsageEvent
 from ops.window import Window
 from tasks.settings import Source
 from tasks.sources.interface import Batch, QueryKind, Reject
@@ -124,4 +126,10 @@ def _driver(connection: sa.Connection) -> psycopg.Connection[Any]:
     return driver
 
 
-KIND = QueryKind(batches)
+def _row(source: Source, row: Any) -> tuple[UsageEvent]:
+    if not isinstance(row, dict):
+        raise InvalidValue("row", row, "a row of the query")
+    return (Mapping(source, datetime.now(UTC)).event(row, ""),)
+
+
+KIND = QueryKind(batches, row=_row)

@@ -49,6 +49,29 @@ def test_only_csv_has_a_header() -> None:
     assert [name for name in FILES if file_kind_of(Source(name="s", kind=name, path="p")).has_header] == ["csv"]
 
 
+TRIED_AGAIN = [name for name in POLLED if getattr(KINDS[name], "row", None) is not None]
+
+
+def test_rows_of_every_page_but_vendors_reports_are_tried_again() -> None:
+    assert sorted(set(POLLED) - set(TRIED_AGAIN)) == ["anthropic", "openai"]
+
+
+@pytest.mark.parametrize("name", TRIED_AGAIN)
+@pytest.mark.parametrize("row", [5, [], {}, {"id": None}], ids=["a number", "a list", "nothing", "no id"])
+def test_row_that_is_still_none_is_refused_again(name: str, row: Any) -> None:
+    parse = getattr(KINDS[name], "row")  # noqa: B009  not every kind has one
+    with pytest.raises(InvalidValue):
+        list(parse(Source(name="gateway", kind=name, **COMPLETE), row))
+
+
+def test_row_of_a_query_that_is_mapped_now_becomes_its_event() -> None:
+    row = {"id": "e-1", "began": "2026-03-02T12:00:00Z", "vendor": "OpenAI", "model": "gpt-4o", "input_tokens": "7"}
+    columns = {"event_id": "id", "occurred_at": "began"}
+    source = Source(name="ledger", kind="postgres", **COMPLETE, columns=columns)
+    [event] = KINDS["postgres"].row(source, row)  # type: ignore[union-attr, misc]
+    assert (event.event_id, event.vendor, event.input_tokens) == ("e-1", "openai", 7)
+
+
 @pytest.mark.parametrize("name", POLLED)
 def test_kind_that_is_polled_is_no_file(name: str) -> None:
     source = Source(name="gateway", kind=name, **COMPLETE)
