@@ -58,6 +58,7 @@ def api_server(answer: Callable[[Asked], tuple[int, Any]]) -> Iterator[ApiServer
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or each answer's body waits 40 ms for the acknowledgement of its headers
 
         def do_GET(self) -> None:
             url = urlsplit(self.path)

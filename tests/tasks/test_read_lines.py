@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.errors import InvalidValue, NotFound, Unavailable
+from tasks import read_lines
 from tasks.log_file import LogFile
 from tasks.read_lines import (
     BLOCK_BYTES,
@@ -159,8 +160,10 @@ def test_block_is_never_cut_between_two_quotes(write) -> None:
     assert b"\n".join(block.lines.raw for block in blocks) + b"\n" == content
 
 
-def test_quotes_that_never_close_hold_nothing_up(write) -> None:
-    content = b'inch,5"\n' + b"z\n" * (MAX_LINE_BYTES // 2 + BLOCK_BYTES)
+def test_quotes_that_never_close_hold_nothing_up(write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_lines, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(read_lines, "MAX_LINE_BYTES", 2000)
+    content = b'inch,5"\n' + b"z\n" * 5000
     blocks = list(read_blocks(write(content, "log.csv"), quoted=True))
     assert b"\n".join(block.lines.raw for block in blocks) + b"\n" == content
 
