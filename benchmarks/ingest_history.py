@@ -3,7 +3,7 @@
     python benchmarks/ingest_history.py [--quick] [--json FILE]
 
 History is made in SQL on 30 days of partitions with their real keys and indexes; the batch falls on the day behind it,
-and a twentieth of each quarter of it is late, by up to 30 days. Medians of three; after each the batch is taken out again.
+and a twentieth of each quarter of it is late. Medians of three; after each the batch is taken out again.
 """
 
 from __future__ import annotations
