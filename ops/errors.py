@@ -89,5 +89,8 @@ class Incomplete(WatchkeeperError):
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python writes
+        text = "a number without end"
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -34,7 +34,7 @@ def poll(target: Target, source: Source, now: datetime, clock: Clock) -> Loaded:
     kind = polled_kind_of(source)
     with target.engine.connect() as connection:
         reached = ingest.cursor(connection, target.tenant, source.name)
-    start = (reached - look_back(source, kind)) if reached else (source.since or now - FIRST_LOOK_BACK)
+    start = (min(reached, now) - look_back(source, kind)) if reached else (source.since or now - FIRST_LOOK_BACK)
     total, turnstile = Loaded(), Turnstile(source.requests_per_minute)
     for window in windows(Window(min(start, now), now), kind.longest):
         total = total.plus(load_window(target, source, window, clock, turnstile=turnstile))

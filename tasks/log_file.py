@@ -94,7 +94,7 @@ class LogFile:
             if size == 0:
                 return False
             stream.seek(size - 1)
-            return stream.read(1) in b"}\n" or (".csv" in self.suffixes and not growing)
+            return stream.read(1) in b"}]\n" or (".csv" in self.suffixes and not growing)
 
     @contextmanager
     def stored(self) -> Iterator[IO[bytes]]:
@@ -108,6 +108,8 @@ class LogFile:
             stream = self._open_remote() if self.is_remote else self._open_local()
         except FileNotFoundError:
             raise NotFound("file", self.address) from None
+        except (ImportError, ValueError) as error:  # no such store, or its package is not installed
+            raise Unavailable(f"file {self.address}", error) from None
         except OSError as error:
             raise Unavailable(f"file {self.address}", error.strerror or error) from None
         with stream:
@@ -188,7 +190,9 @@ class Unpacked:
 
     def _begin_member(self) -> bool:
         """Begin the next member; False at the end. Zeros between members are padding."""
-        self._left = self._left.lstrip(b"\0") or self._raw.read(_CHUNK).lstrip(b"\0")
+        self._left = self._left.lstrip(b"\0")
+        while not self._left and (chunk := self._raw.read(_CHUNK)):
+            self._left = chunk.lstrip(b"\0")
         if self._left:
             self._member = zlib.decompressobj(wbits=31) if self._packing == "gzip" else _zstd().ZstdDecompressor()
         return bool(self._left)

@@ -101,7 +101,7 @@ def read_blocks(
     """
     at = start or Position()
     with file.open(at.offset) as stream:
-        for raw, count, size, too_long in _pieces(stream, quoted=quoted):
+        for raw, count, size, too_long in _pieces(stream, quoted=quoted, growing=growing):
             if count == 0 and not file.ends_whole(growing=growing):
                 return
             lines = Lines(raw.removeprefix(BOM) if at.lines == 0 else raw, at.lines + 1, at.crc)
@@ -111,7 +111,7 @@ def read_blocks(
             yield Block(lines, at, too_long)
 
 
-def _pieces(stream: Readable, *, quoted: bool) -> Iterator[tuple[bytes, int, int, bool]]:
+def _pieces(stream: Readable, *, quoted: bool, growing: bool) -> Iterator[tuple[bytes, int, int, bool]]:
     """Yield (bytes, lines, bytes passed, too long); the last piece passes no line when it has no end."""
     rest = b""
     while chunk := stream.read(BLOCK_BYTES):
@@ -126,11 +126,11 @@ def _pieces(stream: Readable, *, quoted: bool) -> Iterator[tuple[bytes, int, int
             size, after = _skip_line(stream, len(rest))
             yield rest[:_SHOWN], 1, size, True
             rest = after
-    end = rest.rfind(b"\n")
+    end = _last_end(rest, quoted=quoted and growing)  # a quoted cell may go on when the file does
     if end >= 0:
-        yield rest[:end], rest.count(b"\n"), end + 1, False
+        yield rest[:end], rest.count(b"\n", 0, end) + 1, end + 1, False
         rest = rest[end + 1 :]
-    if rest:
+    if rest and not (quoted and growing):
         yield rest, 0, 0, False
 
 

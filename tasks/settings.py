@@ -198,6 +198,14 @@ class Slack(_Group):
     base_url: Address = "https://slack.com/api/"
 
 
+def _each_its_name(sources: tuple[Source, ...]) -> tuple[Source, ...]:
+    names = [source.name for source in sources]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"each source needs a name of its own; there twice: {', '.join(twice)}")
+    return sources
+
+
 def _default_home() -> Path:
     if os.geteuid() == 0:  # a folder that the unprivileged Postgres can reach
         return Path("/var/lib/watchkeeper")
@@ -220,7 +228,7 @@ class Settings(BaseSettings):
     tenant: Tenant = "default"
     month_timezone: Zone = "UTC"
     prefect_port: int = Field(default=4200, ge=1, le=65_535)
-    sources: tuple[Source, ...] = ()
+    sources: Annotated[tuple[Source, ...], AfterValidator(_each_its_name)] = ()
     services: tuple[Service, ...] = ()
     channels: tuple[Channel, ...] = (Channel(name="console", kind="console"),)
     budgets: tuple[Budget, ...] = ()

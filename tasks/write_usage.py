@@ -135,6 +135,7 @@ class Writer:
             except (sa.exc.OperationalError, psycopg.OperationalError) as error:
                 if attempt == _TRIES or not _is_passing(error):
                     raise
+                self._conflicts = _STAGE_AFTER  # what is staged is inserted in the order of its keys
         raise AssertionError("unreachable")
 
     def _write(

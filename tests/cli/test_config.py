@@ -46,6 +46,7 @@ def test_check_names_the_file_that_is_in_force() -> None:
             "kind: nonsense", UnknownName, "sources.a.kind: 'nonsense' is not one of anthropic, csv", id="its kind"
         ),
         pytest.param("kind: jsonl, columns: {nonsense: x}", WatchkeeperError, "nonsense", id="a field that it maps"),
+        pytest.param("name: b}, {name: b", SettingsError, "there twice: b", id="whose name another has"),
         pytest.param("kin: csv", SettingsError, "known here: api_key, columns, database_url, kind", id="a setting"),
     ],
 )

@@ -91,3 +91,7 @@ def test_error_travels_between_processes(error: WatchkeeperError) -> None:
         str(part) for part in getattr(error, "failures", ())
     ]
     assert getattr(arrived, "field", None) == getattr(error, "field", None)
+
+
+def test_value_that_python_cannot_write_is_named_all_the_same() -> None:
+    assert str(InvalidValue("tokens", 16**5000, "small")) == "tokens: a number without end is not small"

@@ -463,3 +463,16 @@ def test_one_bad_line_of_a_block_costs_only_itself(load, rows, write) -> None:
     assert counts(load(ROWS, write(b"\n".join(lines) + b"\n"))) == (300, 299, 0, 1)
     [(position, field)] = rows(usage_rejects, "position", "field")
     assert (position, field) == (151, "input_tokens")
+
+
+def test_cell_that_goes_on_when_the_file_does_is_one_row(load, rows, write) -> None:
+    begin = b'timestamp,input_tokens,user_id\n2026-03-02T12:00:00,1,a\n2026-03-02T12:00:00,2,"x\n'
+    end = b'y"\n2026-03-02T12:00:00,3,"p\nq"\n2026-03-02T12:00:00,4,b\n'
+    found = [counts(load(TRACE, write(text, "log.csv"), resume=True)) for text in (begin, begin + end)]
+    assert found == [(1, 1, 0, 0), (3, 3, 0, 0)]
+    assert [tokens for (tokens,) in sorted(rows(usage_events, "input_tokens"))] == [1, 2, 3, 4]
+
+
+def test_array_of_payloads_without_a_last_newline_is_loaded(shared_data: Path, load, write) -> None:
+    lines = (shared_data / "litellm" / "standard_logging_payload.jsonl").read_bytes().splitlines()
+    assert counts(load(GATEWAY, write(b"[" + b",".join(lines) + b"]", "log.json"), resume=True)) == (8, 8, 0, 0)

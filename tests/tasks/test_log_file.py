@@ -54,7 +54,7 @@ def test_long_file_is_read_whole_in_any_pieces(write) -> None:
 
 
 @pytest.mark.parametrize("name", ["gzip", "zstd"])
-@pytest.mark.parametrize("padding", [b"", bytes(5)], ids=["bare", "padded with zeros"])
+@pytest.mark.parametrize("padding", [b"", bytes(5), bytes(1_000_000)], ids=["bare", "padded", "padded with much"])
 def test_members_are_read_one_behind_the_other(name: str, padding: bytes, tmp_path: Path) -> None:
     pack, suffix = PACK[name]
     path = tmp_path / f"log{suffix}"
@@ -140,3 +140,8 @@ def test_objects_of_a_store_are_named_read_and_skipped() -> None:
 def test_store_that_nobody_knows_is_unavailable() -> None:
     with pytest.raises(Unavailable, match=r"^nowhere://logs/x is unavailable: Protocol not known"):
         files_of("nowhere://logs/x")
+
+
+def test_file_in_a_store_that_nobody_knows_is_unavailable() -> None:
+    with pytest.raises(Unavailable, match=r"^file nowhere://logs/x is unavailable: Protocol not known"):
+        LogFile("nowhere://logs/x").size()
