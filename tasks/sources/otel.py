@@ -67,18 +67,25 @@ _SPAN_LINE = b'{"resourceSpans":[{"resource":%b,"scopeSpans":[{"spans":[%b]}]}]}
 _LOG_LINE = b'{"resourceLogs":[{"resource":%b,"scopeLogs":[{"logRecords":[%b]}]}]}'
 
 
+_ROOM_FACTOR, _ROOM = 32, 16 * 1024 * 1024  # of what a request may become when each span has its resource beside it
+
+
 def split(row: Row) -> Iterator[Row]:
     """Cut a request into requests of one span or one evaluation each; anything else that it holds is left out.
 
     Raises:
-        InvalidValue: no request in JSON.
+        InvalidValue: no request in JSON, or one whose resource, repeated for each span, would fill the memory.
     """
+    left = _ROOM_FACTOR * len(row.raw) + _ROOM
     try:
         request = _DECODER.decode(row.raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         shown = row.raw[:60].decode(errors="replace")
         raise InvalidValue("line", shown, f"an OTLP request in JSON ({error})") from None
     for raw in _lines(request):
+        left -= len(raw)
+        if left < 0:
+            raise InvalidValue("resource", f"{len(row.raw):,} bytes of spans", "small enough to stand beside each span")
         yield Row(row.position, raw, "")  # its identity is its contents: a client that sends it again sends the same
 
 

@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.cost.pricing import cost, rate_cards
+from ops.errors import InvalidValue
 from ops.scores import Score
 from ops.usage import ErrorType, Status, UsageEvent
 from tasks.settings import Source
 from tasks.sources import otel
-from tasks.sources.interface import Batch, Lines
+from tasks.sources.interface import Batch, Lines, Row
 from tests.otlp import CHAT, SPAN, START_NS, TRACE, attribute, attributes, line, request, span
 
 NOW = datetime(2026, 3, 3, tzinfo=UTC)
@@ -451,3 +452,11 @@ def test_event_a_day_ahead_is_the_latest() -> None:
     assert [
         len(read(line(span(startTimeUnixNano=ahead + extra, endTimeUnixNano=0))).events) for extra in (0, 1000)
     ] == [1, 0]
+
+
+def test_request_whose_resource_would_fill_the_memory_beside_each_span_is_refused() -> None:
+    resource = b'{"attributes":[{"key":"%s","value":{"stringValue":"x"}}]}' % (100_000 * b"k")
+    spans = b",".join([b"{}"] * 2000)  # 200 MB in all
+    raw = b'{"resourceSpans":[{"resource":%s,"scopeSpans":[{"spans":[%s]}]}]}' % (resource, spans)
+    with pytest.raises(InvalidValue, match="resource: .* small enough"):
+        list(otel.split(Row(1, raw, "")))
