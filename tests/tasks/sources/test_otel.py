@@ -458,5 +458,5 @@ def test_request_whose_resource_would_fill_the_memory_beside_each_span_is_refuse
     resource = b'{"attributes":[{"key":"%s","value":{"stringValue":"x"}}]}' % (100_000 * b"k")
     spans = b",".join([b"{}"] * 2000)  # 200 MB in all
     raw = b'{"resourceSpans":[{"resource":%s,"scopeSpans":[{"spans":[%s]}]}]}' % (resource, spans)
-    with pytest.raises(InvalidValue, match="resource: .* small enough"):
+    with pytest.raises(InvalidValue, match=r"resource: .* small enough"):
         list(otel.split(Row(1, raw, "")))
