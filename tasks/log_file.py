@@ -81,21 +81,6 @@ class LogFile:
                 skip -= len(chunk)
             yield stream
 
-    def ends_whole(self, *, growing: bool) -> bool:
-        """Whether a last line without a newline is whole: a plain file that is still written may end in half a line.
-
-        Half a JSON object is not JSON, but half a CSV row may be a row with a smaller number: of a growing file it
-        waits.
-        """
-        if self.is_packed:
-            return True
-        with self._raw() as stream:
-            size = stream.seek(0, io.SEEK_END)
-            if size == 0:
-                return False
-            stream.seek(size - 1)
-            return stream.read(1) in b"}]\n" or (".csv" in self.suffixes and not growing)
-
     @contextmanager
     def stored(self) -> Iterator[IO[bytes]]:
         """Open it as it is stored, for formats that unpack themselves."""

@@ -9,7 +9,11 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
+from zlib import crc32
 
+import msgspec
+
+from ops.errors import Unavailable
 from tasks.log_file import LogFile, Readable
 from tasks.sources.interface import Lines
 
@@ -19,6 +23,7 @@ BOM = b"\xef\xbb\xbf"
 _TAIL_BYTES = 4096
 _SHOWN = 2000  # of a line that is too long
 _NEVER = "0:"
+_JSON = msgspec.json.Decoder(msgspec.Raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +38,9 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Whole lines, and how far the file is read with them.
+    """Lines, and how far the file is read with them.
 
-    A last line without its end is not passed: should it grow, it is read again.
+    A last line without its end may be among them; it is not passed: should it grow, it is read again.
     """
 
     lines: Lines
@@ -60,7 +65,7 @@ def read_head(file: LogFile, *, header: bool, growing: bool = False) -> Head | N
             identity = first + next(lines, b"")
         else:  # the first line that can be a JSON object: a banner above it stands in every file
             identity = next((line for line in chain([first], lines) if line.lstrip().startswith(b"{")), first)
-    if not identity.endswith(b"\n") and not file.ends_whole(growing=growing):
+    if not identity.endswith(b"\n") and _may_grow(file, growing=growing) and (header or not _is_json(identity)):
         return None
     return Head(first.rstrip(b"\r\n"), hashlib.sha256(identity.rstrip(b"\r\n")).hexdigest()) if first else None
 
@@ -94,54 +99,85 @@ def read_blocks(
 ) -> Iterator[Block]:
     """Yield the file's lines behind a position; with `quoted`, never cut between two quotes.
 
-    A last line without its end is read where it cannot be half a line.
+    A last line without its end waits where the file may grow, unless it is JSON: half an object is none, but half a row
+    of a CSV may be a row with a smaller number.
 
     Raises:
         Unavailable: the file ends in the middle of its compression; whole lines before that were yielded.
     """
     at = start or Position()
     with file.open(at.offset) as stream:
-        for raw, count, size, too_long in _pieces(stream, quoted=quoted, growing=growing):
-            if count == 0 and not file.ends_whole(growing=growing):
-                return
+        for raw, count, size, too_long in _pieces(stream, quoted=quoted, growing=_may_grow(file, growing=growing)):
             lines = Lines(raw.removeprefix(BOM) if at.lines == 0 else raw, at.lines + 1, at.crc)
             if count:
-                tail = _NEVER if too_long else _tail((raw[-_TAIL_BYTES:] + b"\n")[-_TAIL_BYTES:])
-                at = Position(at.offset + size, at.lines + count, lines.crc_after, tail)
+                passed = raw if too_long else raw[: size - 1]
+                crc = lines.crc_after if passed is raw else crc32(b"\n", crc32(passed.removeprefix(BOM), at.crc))
+                tail = _NEVER if too_long else _tail((passed[-_TAIL_BYTES:] + b"\n")[-_TAIL_BYTES:])
+                at = Position(at.offset + size, at.lines + count, crc, tail)
             yield Block(lines, at, too_long)
 
 
+def _may_grow(file: LogFile, *, growing: bool) -> bool:
+    return growing and not file.is_packed
+
+
 def _pieces(stream: Readable, *, quoted: bool, growing: bool) -> Iterator[tuple[bytes, int, int, bool]]:
-    """Yield (bytes, lines, bytes passed, too long); the last piece passes no line when it has no end."""
+    """Yield (bytes, lines passed, bytes passed, too long); a last line without its end is not passed."""
     rest = b""
-    while chunk := stream.read(BLOCK_BYTES):
+    chunks = _chunks(stream)
+    for chunk, is_last in chunks:
         rest += chunk
         end = _last_end(rest, quoted=quoted)
         if end < 0 and len(rest) > MAX_LINE_BYTES:
             end = rest.rfind(b"\n")  # quotes that never close
-        if end >= 0:
-            whole, rest = rest[:end], rest[end + 1 :]
-            yield whole, whole.count(b"\n") + 1, end + 1, False
-        elif len(rest) > MAX_LINE_BYTES:
-            size, after = _skip_line(stream, len(rest))
+        if end < 0 and len(rest) > MAX_LINE_BYTES:
+            size, after = _skip_line(chunks, len(rest))
             yield rest[:_SHOWN], 1, size, True
             rest = after
+        elif is_last:
+            break
+        elif end >= 0:
+            whole, rest = rest[:end], rest[end + 1 :]
+            yield whole, whole.count(b"\n") + 1, end + 1, False
     end = _last_end(rest, quoted=quoted and growing)  # a quoted cell may go on when the file does
-    if end >= 0:
-        yield rest[:end], rest.count(b"\n", 0, end) + 1, end + 1, False
-        rest = rest[end + 1 :]
-    if rest and not (quoted and growing):
-        yield rest, 0, 0, False
+    waits = growing and (quoted or not (_is_json(rest[end + 1 :]) or _is_json(rest)))
+    raw = rest[: max(end, 0)] if waits or end + 1 == len(rest) else rest
+    if raw or end >= 0:
+        yield raw, rest.count(b"\n", 0, end + 1), end + 1, False
 
 
-def _skip_line(stream: Readable, size: int) -> tuple[int, bytes]:
+def _chunks(stream: Readable) -> Iterator[tuple[bytes, bool]]:
+    """Yield (bytes, whether they are the last); damage is told behind what stood before it."""
+    chunk = stream.read(BLOCK_BYTES)
+    while chunk:
+        try:
+            following = stream.read(BLOCK_BYTES)
+        except Unavailable:
+            yield chunk, False
+            raise
+        yield chunk, not following
+        chunk = following
+
+
+def _skip_line(chunks: Iterator[tuple[bytes, bool]], size: int) -> tuple[int, bytes]:
     """Read to the end of the line; return its size, and what was read behind it."""
-    while chunk := stream.read(BLOCK_BYTES):
+    for chunk, _ in chunks:
         line, newline, after = chunk.partition(b"\n")
         size += len(line) + len(newline)
         if newline:
             return size, after
     return size, b""
+
+
+def _is_json(text: bytes) -> bool:
+    """Whether it is a whole object or array."""
+    if not text.lstrip().startswith((b"{", b"[")):
+        return False
+    try:
+        _JSON.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _last_end(raw: bytes, *, quoted: bool) -> int:

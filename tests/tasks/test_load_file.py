@@ -195,7 +195,6 @@ def test_missing_file_is_not_found(load, tmp_path: Path) -> None:
         pytest.param(ROWS, b"", id="an empty file"),
         pytest.param(ROWS, b"\n\n", id="blank lines"),
         pytest.param(TRACE, CSV, id="a header alone"),
-        pytest.param(ROWS, row(1)[:-1], id="half a line"),
     ],
 )
 def test_nothing_to_load_is_no_error(source: Source, content: bytes, load, write) -> None:
@@ -210,6 +209,28 @@ def test_growing_file_is_read_on_where_it_ended(load, rows, write) -> None:
     assert found == [(2, 2, 0, 0), (0, 0, 0, 0), (1, 1, 0, 0), (1, 1, 0, 0)]
     size = len(steps[-1])
     assert rows(ingest_files, "byte_offset", "lines", "file_size") == [(size, 4, size)]
+
+
+def test_half_a_line_of_a_growing_file_waits_even_when_it_ends_in_a_brace(load, rows, write) -> None:
+    line = row(1, output_tokens=2, feature="a}")
+    half = line[: line.index(b"}") + 1]
+    assert counts(load(ROWS, write(half), resume=True)) == (0, 0, 0, 0)
+    assert counts(load(ROWS, write(line + b"\n"), resume=True)) == (1, 1, 0, 0)
+    assert rows(usage_rejects) == []
+
+
+def test_half_a_line_of_a_file_that_is_read_once_is_told(load, rows, write) -> None:
+    assert counts(load(ROWS, write(row(1) + b"\n" + row(2)[:-1]))) == (2, 1, 0, 1)
+    assert rows(usage_rejects, "position") == [(2,)]
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_pretty_payload_without_a_last_newline_is_one_document(resume: bool, load, shared_data: Path, write) -> None:
+    first, second, *_ = (shared_data / "litellm" / "standard_logging_payload.jsonl").read_bytes().split(b"\n")
+    one = write(msgspec.json.format(first, indent=4), "one.json")
+    assert counts(load(GATEWAY, one, resume=resume)) == (1, 1, 0, 0)
+    both = write(msgspec.json.format(b"[%s,%s]" % (first, second), indent=4), "both.json")
+    assert counts(load(GATEWAY, both, resume=resume)) == (2, 1, 1, 0)
 
 
 def test_last_line_that_gets_its_newline_later_counts_once(load, rows, write) -> None:

@@ -98,24 +98,6 @@ def test_size_is_that_of_what_is_stored(write) -> None:
     assert file.size() == Path(file.address).stat().st_size
 
 
-ENDS = {
-    "an object": (b'{"a":1}', "log.jsonl", False, True),
-    "a newline": (b"a\n", "log.jsonl", False, True),
-    "half an object": (b'{"a":', "log.jsonl", False, False),
-    "nothing": (b"", "log.jsonl", False, False),
-    "a row": (b"1,2", "log.csv", False, True),
-    "a row of a file that grows": (b"1,2", "log.csv", True, False),
-    "a row of a packed file": (gzip.compress(b"1,2"), "log.csv.gz", True, True),
-}
-
-
-@pytest.mark.parametrize(("content", "name", "growing", "expected"), ENDS.values(), ids=ENDS)
-def test_file_that_ends_in(content: bytes, name: str, growing: bool, expected: bool, tmp_path: Path) -> None:
-    path = tmp_path / name
-    path.write_bytes(content)
-    assert LogFile(str(path)).ends_whole(growing=growing) is expected
-
-
 def test_glob_names_its_files_in_order(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     for name in ("b.jsonl", "a.jsonl", "deep/c.jsonl", "d.csv"):

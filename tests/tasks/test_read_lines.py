@@ -48,17 +48,31 @@ HEADS = {
     "the first line without its carriage return": (ONE + b"\r\n", False, head(ONE, ONE)),
     "the only line, whole without a newline": (ONE, False, head(ONE, ONE)),
     "the first line that is not blank": (b"\n \r\n" + ONE + b"\n", False, head(ONE, ONE)),
-    "nothing while the first line is half written": (ONE[:-2], False, None),
+    "half a line of a file that does not grow": (ONE[:-2], False, head(ONE[:-2], ONE[:-2])),
     "nothing for an empty file": (b"", False, None),
     "nothing for blank lines": (b"\n\n", False, None),
     "header and first row": (b"a,b\n1,2\n3,4\n", True, head(b"a,b\n1,2", b"a,b")),
-    "nothing while the first row is half written": (b"a,b\n1,", True, None),
+    "header and half a row of a file that does not grow": (b"a,b\n1,", True, head(b"a,b\n1,", b"a,b")),
 }
 
 
 @pytest.mark.parametrize(("content", "header", "expected"), HEADS.values(), ids=HEADS)
 def test_head_is(content: bytes, header: bool, expected: Head | None, write) -> None:
     assert read_head(write(content), header=header) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "header", "known"),
+    [
+        pytest.param(ONE, False, True, id="a whole object is its first record"),
+        pytest.param(ONE[:-1], False, False, id="half of one may go on"),
+        pytest.param(b'{"a":{"b":1}', False, False, id="so may half of one that ends in a brace"),
+        pytest.param(b"a,b\n1,", True, False, id="and half a row"),
+        pytest.param(b"a,b\n{}", True, False, id="whatever it looks like"),
+    ],
+)
+def test_head_of_a_growing_file_waits_for_its_record(content: bytes, header: bool, known: bool, write) -> None:
+    assert (read_head(write(content), header=header, growing=True) is not None) is known
 
 
 def test_head_of_a_file_is_that_of_its_compressed_copy(write) -> None:
@@ -73,15 +87,9 @@ def test_head_behind_a_byte_order_mark_is_that_without_it(write) -> None:
 
 BLOCKS = {
     "whole lines": (b"1\n2\n", "log.jsonl", [(b"1\n2", 1, 4, 2)]),
-    "a last object without its newline is not passed": (
-        b"1\n" + ONE,
-        "log.jsonl",
-        [(b"1", 1, 2, 1), (ONE, 2, 2, 1)],
-    ),
-    "half an object waits": (b"1\n" + ONE[:-1], "log.jsonl", [(b"1", 1, 2, 1)]),
-    "half a line of text waits": (b"1\n2", "log.jsonl", [(b"1", 1, 2, 1)]),
-    "a compressed file is whole": (b"1\n2", "log.jsonl.gz", [(b"1", 1, 2, 1), (b"2", 2, 2, 1)]),
-    "a CSV that is not growing is whole": (b"1\n2", "log.csv", [(b"1", 1, 2, 1), (b"2", 2, 2, 1)]),
+    "a last line without its newline is not passed": (b"1\n2", "log.jsonl", [(b"1\n2", 1, 2, 1)]),
+    "nor is one of a compressed file": (b"1\n2", "log.jsonl.gz", [(b"1\n2", 1, 2, 1)]),
+    "a line without its newline alone": (b"1", "log.jsonl", [(b"1", 1, 0, 0)]),
     "nothing": (b"", "log.jsonl", []),
     "nothing, compressed": (b"", "log.jsonl.gz", []),
     "blank lines are lines": (b"\n\n1\n", "log.jsonl", [(b"\n\n1", 1, 4, 3)]),
@@ -102,6 +110,27 @@ def test_blocks_are(content: bytes, name: str, expected: list[tuple[bytes, int, 
         path = Path(file.address)
         path.write_bytes(path.read_bytes() + bytes(8) + path.read_bytes())  # zeros between members are padding
     assert list(map(told, read_blocks(file))) == expected
+
+
+GROWING = {
+    "half an object waits": (b"1\n" + ONE[:-1], b"1"),
+    "half an object that ends in a brace waits": (b'1\n{"a":{"b":1}', b"1"),
+    "a whole object is read": (b"1\n" + ONE, b"1\n" + ONE),
+    "a line of text waits": (b"1\n2", b"1"),
+    "a pretty object is whole with its last line": (b'{\n"a": 1\n}', b'{\n"a": 1\n}'),
+    "half a pretty object waits with its last line": (b'{\n"a": {\n}', b'{\n"a": {'),
+}
+
+
+@pytest.mark.parametrize(("content", "read"), GROWING.values(), ids=GROWING)
+def test_of_a_growing_file(content: bytes, read: bytes, write) -> None:
+    [block] = read_blocks(write(content), growing=True)
+    assert (block.lines.raw, block.after.offset) == (read, content.rfind(b"\n") + 1)
+
+
+def test_packed_file_does_not_grow(write) -> None:
+    [block] = read_blocks(write(b"1\n2", "log.jsonl.gz"), growing=True)
+    assert block.lines.raw == b"1\n2"
 
 
 def test_last_row_of_a_growing_csv_waits_for_its_end(write) -> None:
