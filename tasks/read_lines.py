@@ -19,6 +19,7 @@ from tasks.sources.interface import Lines
 
 BLOCK_BYTES = 16 * 1024 * 1024
 MAX_LINE_BYTES = 32 * 1024 * 1024
+BLOCK_LINES = 100_000  # about: very short lines would make very many rows of a block
 BOM = b"\xef\xbb\xbf"
 _TAIL_BYTES = 4096
 _SHOWN = 2000  # of a line that is too long
@@ -138,12 +139,25 @@ def _pieces(stream: Readable, *, quoted: bool, growing: bool) -> Iterator[tuple[
             break
         elif end >= 0:
             whole, rest = rest[:end], rest[end + 1 :]
-            yield whole, whole.count(b"\n") + 1, end + 1, False
+            for part in _parts(whole, quoted=quoted):
+                yield part, part.count(b"\n") + 1, len(part) + 1, False
     end = _last_end(rest, quoted=quoted and growing)  # a quoted cell may go on when the file does
-    waits = growing and (quoted or not (_is_json(rest[end + 1 :]) or _is_json(rest)))
-    raw = rest[: max(end, 0)] if waits or end + 1 == len(rest) else rest
-    if raw or end >= 0:
-        yield raw, rest.count(b"\n", 0, end + 1), end + 1, False
+    tail = rest[end + 1 :]
+    if not quoted and _is_json(rest):  # one document, whatever its lines
+        yield rest if tail else rest[:end], rest.count(b"\n", 0, end + 1), end + 1, False
+        return
+    for part in _parts(rest[:end], quoted=quoted) if end >= 0 else ():
+        yield part, part.count(b"\n") + 1, len(part) + 1, False
+    if tail and not (growing and (quoted or not _is_json(tail))):
+        yield tail, 0, 0, False
+
+
+def _parts(whole: bytes, *, quoted: bool) -> list[bytes]:
+    """Cut lines into parts of so many."""
+    end = _last_end(whole[: len(whole) // 2], quoted=quoted) if whole.count(b"\n") >= BLOCK_LINES else -1
+    if end < 0:
+        return [whole]
+    return [*_parts(whole[:end], quoted=quoted), *_parts(whole[end + 1 :], quoted=quoted)]
 
 
 def _chunks(stream: Readable) -> Iterator[tuple[bytes, bool]]:

@@ -16,6 +16,7 @@ from tasks import read_lines
 from tasks.log_file import LogFile
 from tasks.read_lines import (
     BLOCK_BYTES,
+    BLOCK_LINES,
     BOM,
     MAX_LINE_BYTES,
     Block,
@@ -87,8 +88,10 @@ def test_head_behind_a_byte_order_mark_is_that_without_it(write) -> None:
 
 BLOCKS = {
     "whole lines": (b"1\n2\n", "log.jsonl", [(b"1\n2", 1, 4, 2)]),
-    "a last line without its newline is not passed": (b"1\n2", "log.jsonl", [(b"1\n2", 1, 2, 1)]),
-    "nor is one of a compressed file": (b"1\n2", "log.jsonl.gz", [(b"1\n2", 1, 2, 1)]),
+    "a last line without its newline is not passed": (b"1\n2", "log.jsonl", [(b"1", 1, 2, 1), (b"2", 2, 2, 1)]),
+    "nor is one of a compressed file": (b"1\n2", "log.jsonl.gz", [(b"1", 1, 2, 1), (b"2", 2, 2, 1)]),
+    "nor is that of a pretty object, which is read whole": (b'{\n"a":1\n}', "log.jsonl", [(b'{\n"a":1\n}', 1, 8, 2)]),
+    "a pretty object with its newline is passed": (b'{\n"a":1\n}\n', "log.jsonl", [(b'{\n"a":1\n}', 1, 10, 3)]),
     "a line without its newline alone": (b"1", "log.jsonl", [(b"1", 1, 0, 0)]),
     "nothing": (b"", "log.jsonl", []),
     "nothing, compressed": (b"", "log.jsonl.gz", []),
@@ -113,24 +116,36 @@ def test_blocks_are(content: bytes, name: str, expected: list[tuple[bytes, int, 
 
 
 GROWING = {
-    "half an object waits": (b"1\n" + ONE[:-1], b"1"),
-    "half an object that ends in a brace waits": (b'1\n{"a":{"b":1}', b"1"),
-    "a whole object is read": (b"1\n" + ONE, b"1\n" + ONE),
-    "a line of text waits": (b"1\n2", b"1"),
-    "a pretty object is whole with its last line": (b'{\n"a": 1\n}', b'{\n"a": 1\n}'),
-    "half a pretty object waits with its last line": (b'{\n"a": {\n}', b'{\n"a": {'),
+    "half an object waits": (b"1\n" + ONE[:-1], [b"1"]),
+    "half an object that ends in a brace waits": (b'1\n{"a":{"b":1}', [b"1"]),
+    "a whole object is read": (b"1\n" + ONE, [b"1", ONE]),
+    "a line of text waits": (b"1\n2", [b"1"]),
+    "a pretty object is whole with its last line": (b'{\n"a": 1\n}', [b'{\n"a": 1\n}']),
+    "half a pretty object waits with its last line": (b'{\n"a": {\n}', [b'{\n"a": {']),
 }
 
 
 @pytest.mark.parametrize(("content", "read"), GROWING.values(), ids=GROWING)
-def test_of_a_growing_file(content: bytes, read: bytes, write) -> None:
-    [block] = read_blocks(write(content), growing=True)
-    assert (block.lines.raw, block.after.offset) == (read, content.rfind(b"\n") + 1)
+def test_of_a_growing_file(content: bytes, read: list[bytes], write) -> None:
+    blocks = list(read_blocks(write(content), growing=True))
+    assert [block.lines.raw for block in blocks] == read
+    assert blocks[-1].after.offset == content.rfind(b"\n") + 1
 
 
 def test_packed_file_does_not_grow(write) -> None:
-    [block] = read_blocks(write(b"1\n2", "log.jsonl.gz"), growing=True)
-    assert block.lines.raw == b"1\n2"
+    blocks = read_blocks(write(b"1\n2", "log.jsonl.gz"), growing=True)
+    assert [block.lines.raw for block in blocks] == [b"1", b"2"]
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+def test_very_many_lines_come_in_several_blocks(quoted: bool, write) -> None:
+    line = b'"a\nb"\n' if quoted else b"0\n0\n"
+    count = BLOCK_LINES * 3 // 4
+    blocks = list(read_blocks(write(line * count), quoted=quoted))
+    assert len(blocks) == 2
+    assert b"\n".join(block.lines.raw for block in blocks) + b"\n" == line * count
+    assert all(block.lines.raw.startswith(line[:2]) for block in blocks)
+    assert (blocks[-1].after.offset, blocks[-1].after.lines) == (len(line) * count, 2 * count)
 
 
 def test_last_row_of_a_growing_csv_waits_for_its_end(write) -> None:
