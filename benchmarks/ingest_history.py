@@ -41,7 +41,8 @@ SELECT 'bench', 'old-' || md5(n::text), CAST(:start AS timestamptz) + (n % 25920
   FROM generate_series(CAST(:low AS bigint), CAST(:high AS bigint)) AS n
 """
 TAKE_OUT = """
-DELETE FROM watchkeeper.usage_events AS u USING unnest(CAST(:ids AS text[]), CAST(:times AS timestamptz[])) AS k (id, at)
+DELETE FROM watchkeeper.usage_events AS u
+ USING unnest(CAST(:ids AS text[]), CAST(:times AS timestamptz[])) AS k (id, at)
  WHERE u.tenant_id = 'bench' AND u.event_id = k.id AND u.occurred_at = k.at
 """
 

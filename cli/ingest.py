@@ -14,6 +14,7 @@ from cli.output import as_json, print_json, progress_bar
 from cli.source_options import mapping_options, source_of
 
 if TYPE_CHECKING:
+    from ops.errors import WatchkeeperError
     from tasks.settings import Source
     from tasks.write_usage import Loaded
 
@@ -86,11 +87,11 @@ command.add_command(ingest_rejects.rejects)
 @as_json
 def load(files: tuple[str, ...], as_json: bool, resume: bool, **options: Any) -> None:
     """Load FILES."""
-    total = _load([_source(path, **options) for path in files], resume=resume, quiet=as_json)
-    if as_json:
-        print_json(total.as_json())
-    else:
-        report_load(total)
+    total, failure = _load([_source(path, **options) for path in files], resume=resume, quiet=as_json)
+    if failure is None or total.read:
+        print_json(total.as_json()) if as_json else report_load(total)
+    if failure is not None:
+        raise failure  # what was loaded before it is told
     if total.read and total.rejected == total.read:
         raise click.exceptions.Exit(1)
 
@@ -102,9 +103,11 @@ def _source(path: str, *, kind: str | None, maps: tuple[str, ...], values: tuple
     return source_of(path, kind=found, maps=maps, values=values, **options)
 
 
-def _load(sources: list[Source], *, resume: bool, quiet: bool) -> Loaded:
+def _load(sources: list[Source], *, resume: bool, quiet: bool) -> tuple[Loaded, WatchkeeperError | None]:
+    """Load file after file until one fails; return what was loaded, and the failure."""
     from datetime import UTC, datetime
 
+    from ops.errors import WatchkeeperError
     from tasks.load_file import load_file
     from tasks.load_settings import load_settings
     from tasks.log_file import LogFile
@@ -121,6 +124,9 @@ def _load(sources: list[Source], *, resume: bool, quiet: bool) -> Loaded:
             def advance(done: Loaded, before: Loaded = before, source: Source = source) -> None:
                 show(before.read + done.read, f"{source.path}: {done.read:,} rows")
 
-            file = LogFile(source.path)
-            total = total.plus(load_file(target, source, file, datetime.now(UTC), resume=resume, progress=advance))
-    return total
+            try:
+                file = LogFile(source.path)
+                total = total.plus(load_file(target, source, file, datetime.now(UTC), resume=resume, progress=advance))
+            except WatchkeeperError as failure:
+                return total, failure
+    return total, None

@@ -12,7 +12,10 @@ from cli.source_options import mapping_options, source_of
 from ops.plain_text import printable
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from tasks.retry_rejects import Retried
+    from tasks.settings import Settings
 
 _SHOWN = 60  # characters of a row in the table
 
@@ -44,6 +47,7 @@ def show(name: str | None, limit: int, as_json: bool) -> None:
 
     settings = load_settings()
     with open_database(settings) as engine, engine.connect() as connection:
+        _check_name(engine, settings, name)
         found = rejects.newest(connection, settings.tenant, name, limit)
         total = rejects.count(connection, settings.tenant, name)
     if as_json:
@@ -55,6 +59,20 @@ def show(name: str | None, limit: int, as_json: bool) -> None:
         click.echo("no row is rejected")
 
 
+def _check_name(engine: sa.Engine, settings: Settings, name: str | None) -> None:
+    """Raise UnknownName for a source that neither the settings nor the tables know: no rejects is no good news then."""
+    from ops.errors import UnknownName
+    from tasks.stores import rejects
+
+    known = {source.name for source in settings.sources}
+    if name is None or name in known:
+        return
+    with engine.connect() as connection:
+        known |= rejects.sources(connection, settings.tenant)
+    if name not in known:
+        raise UnknownName("--source", name, known)
+
+
 def _cells(row: dict[str, Any]) -> tuple[object, ...]:
     raw = " ".join(printable(row["raw"]).split())
     shown = raw if len(raw) <= _SHOWN and not row["cut"] else f"{raw[: _SHOWN - 1]}…"
@@ -63,29 +81,36 @@ def _cells(row: dict[str, Any]) -> tuple[object, ...]:
 
 @rejects.command()
 @click.option("--source", "name", help="Of this source only.")
+@click.option("--kind", metavar="KIND", help="Rows of this kind only: litellm, jsonl, csv, …")
 @mapping_options
 @as_json
-def retry(name: str | None, as_json: bool, **options: Any) -> None:
-    """Try rejected rows again, with what the settings say now; a source without settings is read by the options.
+def retry(name: str | None, kind: str | None, as_json: bool, **options: Any) -> None:
+    """Try rejected rows again, with what the settings say now of their source and kind; others are read by the options.
 
     Rows that are events now are loaded, exactly once, and are no rejects any more; the rest stays, with its reason of
     now. A row of which only the beginning is kept is left alone. The exit code is 1 when no row is an event.
 
     \b
     Example:
-      watchkeeper ingest rejects retry --source manual --timezone UTC
+      watchkeeper ingest rejects retry --source manual --kind csv --map occurred_at=timestamp --timezone UTC \\
+          --set vendor=openai --set model=gpt-4o
     """
+    from ops.errors import UnknownName
     from tasks.load_settings import load_settings
     from tasks.resources import open_database
     from tasks.retry_rejects import retry_rejects
+    from tasks.sources import KINDS
     from tasks.write_usage import Target
 
     settings = load_settings()
+    if kind is not None and kind not in KINDS:
+        raise UnknownName("--kind", kind, KINDS)
     fallback = source_of("(rejects)", kind="litellm", name="manual", **options)
     with open_database(settings) as engine:
+        _check_name(engine, settings, name)
         target = Target(engine, settings.tenant, keep_texts=settings.warming.store_texts)
         configured = {source.name: source for source in settings.sources}
-        done = retry_rejects(target, configured, fallback, datetime.now(UTC), name)
+        done = retry_rejects(target, configured, fallback, datetime.now(UTC), name, kind)
     if as_json:
         print_json(done.as_json())
     else:

@@ -15,14 +15,14 @@ def command(host: str | None, port: int | None, insecure: bool) -> None:
     \b
     POST /litellm     LiteLLM's generic API logger: json_array, ndjson, single
     POST /v1/traces   OTLP over HTTP: JSON or protobuf
-    GET  /healthz     whether it runs; needs no token
+    GET  /healthz     200 while it runs, and whether the database is away; needs no token
     gzip and deflate are fine. 429 and 503: send it again; 400, 401, 413, 415: never.
 
     \b
     Example:
       export WATCHKEEPER_RECEIVER__TOKEN=$(openssl rand -hex 24)
       watchkeeper receive
-      curl -H "Authorization: Bearer $WATCHKEEPER_RECEIVER__TOKEN" --data @payload.json localhost:4318/litellm
+      curl -H "Authorization: Bearer $WATCHKEEPER_RECEIVER__TOKEN" --data-binary @payload.json localhost:4318/litellm
     """
     from datetime import UTC, datetime
 

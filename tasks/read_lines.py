@@ -141,6 +141,10 @@ def _pieces(stream: Readable, *, quoted: bool, growing: bool) -> Iterator[tuple[
             whole, rest = rest[:end], rest[end + 1 :]
             for part in _parts(whole, quoted=quoted):
                 yield part, part.count(b"\n") + 1, len(part) + 1, False
+    yield from _last_pieces(rest, quoted=quoted, growing=growing)
+
+
+def _last_pieces(rest: bytes, *, quoted: bool, growing: bool) -> Iterator[tuple[bytes, int, int, bool]]:
     end = _last_end(rest, quoted=quoted and growing)  # a quoted cell may go on when the file does
     tail = rest[end + 1 :]
     if not quoted and _is_json(rest):  # one document, whatever its lines

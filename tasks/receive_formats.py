@@ -6,8 +6,11 @@ Before it: `tasks/receive_usage.py` has a whole body. After it: a `Batch`, and t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
+from typing import TypeVar
 
 import msgspec
 
@@ -19,7 +22,21 @@ from tasks.sources.interface import Batch, Row
 from tasks.write_usage import Origin
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
+MOST_ROWS = 50_000  # of a post: each is a row of a table, however short it is
 _SHOWN = 3
+T = TypeVar("T")
+
+
+def within_limit(rows: Iterable[T]) -> list[T]:
+    """Return the rows of a post.
+
+    Raises:
+        Refusal: more than MOST_ROWS.
+    """
+    found = list(islice(rows, MOST_ROWS + 1))
+    if len(found) > MOST_ROWS:
+        raise Refusal(413, f"the post has more than {MOST_ROWS:,} rows")
+    return found
 
 
 class Format(ABC):
@@ -68,8 +85,8 @@ class LiteLLM(Format):
 
     def read(self, body: bytes, media: str, now: datetime) -> Batch:  # noqa: ARG002
         """Return the payloads' events."""
-        payloads = litellm.rows_of(body)
-        if not litellm.is_json(payloads[0] if payloads else body):
+        payloads = within_limit(litellm.rows_of(body))
+        if not litellm.can_be_read(payloads[0] if payloads else body):
             raise InvalidValue(
                 "body", body[:60].decode(errors="replace"), "JSON: an array, an object, or one in each line"
             )
@@ -107,8 +124,9 @@ class Otlp(Format):
             from tasks.sources.otlp_protobuf import to_json
 
             body = to_json(body)
-        parts = enumerate(otel.split(Row(1, body, "")), 1)  # raises for what is no request: nothing to keep
-        return read_rows([replace(part, position=position) for position, part in parts], otel.parse, now)
+        parts = within_limit(otel.split(Row(1, body, "")))  # raises for what is no request: nothing to keep
+        rows = (replace(part, position=position) for position, part in enumerate(parts, 1))
+        return read_rows(rows, otel.parse, now)
 
     def stored(self, batch: Batch, media: str) -> bytes:
         """Return an ExportTraceServiceResponse; `partial_success` only when spans were rejected."""

@@ -24,6 +24,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from ops.errors import InvalidValue, Unavailable
 from tasks.group_commit import GroupCommit, Outcome, Post
@@ -36,7 +37,9 @@ from tasks.write_usage import Target
 SHORTEST_TOKEN = 16
 LONGEST_WAIT_S = 60.0  # for the commit; then the sender is told to come again, and what is stored by then stays
 _MB = 1_000_000
-_SMALL = 65_536  # bytes that are parsed in the event loop: a thread would cost more
+_SMALL = 65_536  # bytes, not packed, that are parsed in the event loop: a thread would cost more
+MOST_DAYS = 100  # of the events of a post: each may need a partition to be made
+HEAD_TIMEOUT_S = 20.0  # for the head of a request, from the connection or the answer before it
 _THREADS = 2  # that unpack and parse larger bodies, each of which may take max_body_mb of memory
 _CONNECTIONS = 1_000
 _BACKLOG = 2_048
@@ -82,13 +85,16 @@ class Desk:
                 status = form.busy(request.headers.get("user-agent", ""))
                 raise Refusal(status, "much is waiting to be stored", 1)
             batch = await self._read(request, form, media, share)
-            await self._store(batch, form, share)
         except Refusal as refusal:
             share.hold(0)
             return _refused(refusal, form, media)
         except BaseException:
             share.hold(0)
             raise
+        try:
+            await self._store(batch, form, share)  # which holds its share until it is settled, whoever waits for it
+        except Refusal as refusal:
+            return _refused(refusal, form, media)
         return Response(form.stored(batch, media), media_type=media)
 
     def _check_sender(self, request: Request) -> None:
@@ -103,7 +109,7 @@ class Desk:
         raw = await read_body(request, share, self._limit, self._timeout_s)
         encoding = request.headers.get("content-encoding", "")
         parse = partial(self._parse, raw, encoding, form, media)
-        if len(raw) <= _SMALL:
+        if len(raw) <= _SMALL and not encoding:
             batch, size = parse()
         else:
             self._threads = self._threads or anyio.CapacityLimiter(_THREADS)
@@ -114,9 +120,12 @@ class Desk:
     def _parse(self, raw: bytes, encoding: str, form: Format, media: str) -> tuple[Batch, int]:
         body = unpack(raw, encoding, self._limit)
         try:
-            return form.read(body, media, self._clock()), len(body)
+            batch = form.read(body, media, self._clock())
         except InvalidValue as error:
             raise Refusal(400, str(error)) from None
+        if len({event.occurred_at.date() for event in batch.events}) > MOST_DAYS:
+            raise Refusal(413, f"the post has events of more than {MOST_DAYS} days: watchkeeper ingest loads the past")
+        return batch, len(body)
 
     async def _store(self, batch: Batch, form: Format, share: Share) -> None:
         loop = asyncio.get_running_loop()
@@ -177,6 +186,40 @@ def _endpoint(desk: Desk, form: Format) -> Callable[[Request], object]:
     return endpoint
 
 
+class Impatient(AutoHTTPProtocol):  # type: ignore[misc]  # one of two classes, as installed
+    """HTTP on one connection; who connects and sends no whole head is hung up on, as uvicorn does not."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait."""
+        super().connection_made(transport)
+        self._waits: asyncio.TimerHandle | None = None
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Wait for the rest of a head."""
+        super().data_received(data)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        super().connection_lost(exc)
+        if self._waits:
+            self._waits.cancel()
+
+    def _await_head(self) -> None:
+        if self._is_idle and self._waits is None:
+            self._waits = self.loop.call_later(HEAD_TIMEOUT_S, self._hang_up)
+
+    @property
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _hang_up(self) -> None:
+        self._waits = None
+        if self._is_idle:
+            self.transport.close()
+
+
 def serve(target: Target, settings: Receiver, token: bytes | None, say: Say, clock: Clock) -> None:
     """Receive until Ctrl-C or SIGTERM; then finish what is there.
 
@@ -187,7 +230,8 @@ def serve(target: Target, settings: Receiver, token: bytes | None, say: Say, clo
         say(instructions(_address(listener), has_token=token is not None))
         config = uvicorn.Config(
             make_app(target, settings, token, clock), log_level="warning", access_log=False, lifespan="on", ws="none",
-            server_header=False, limit_concurrency=_CONNECTIONS, timeout_graceful_shutdown=int(LONGEST_WAIT_S) + 5,
+            http=Impatient, server_header=False, limit_concurrency=_CONNECTIONS,
+            timeout_graceful_shutdown=int(LONGEST_WAIT_S) + 5,
         )  # fmt: skip
         for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn stops on them, and raises them again when it has
             signal.signal(number, _interrupt)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -19,8 +21,8 @@ from ops.errors import InvalidValue
 from tasks.settings import Source
 from tasks.sources import KINDS, kind_of
 from tasks.sources.interface import ApiKind, Batch, FileKind, Lines, QueryKind, collect
-from tasks.stores import ingest, rejects
-from tasks.write_usage import Loaded, Origin, Target, Writer
+from tasks.stores import ingest, rejects, usage
+from tasks.write_usage import Loaded, Origin, Target, Writer, check_floor
 
 _Parse = Callable[[sa.Row[Any]], Batch]
 
@@ -52,52 +54,71 @@ class Retried:
 
 
 def retry_rejects(
-    target: Target, sources: Mapping[str, Source], fallback: Source, now: datetime, name: str | None = None
-) -> Retried:
-    """Try every reject that is kept whole, of one source or of all.
+    target: Target, sources: Mapping[str, Source], fallback: Source, now: datetime, name: str | None = None,
+    kind: str | None = None,
+) -> Retried:  # fmt: skip
+    """Try every reject that is kept whole, of one source or of all, of one kind or of all.
 
-    `fallback` says how to read rows of a source that `sources` do not name; their kind is kept with them.
+    A source of `sources` is read as it says now. Should its kind be another than that of the row, and not fit it, the
+    row's reason stays. `fallback` says how to read rows of sources that are not there; their kind is kept with them.
     """
     with target.engine.connect() as connection:
-        total = Retried(cut=rejects.count(connection, target.tenant, name, cut=True))
-    for page in rejects.pages_of_whole(target.engine, target.tenant, name):
+        total = Retried(cut=rejects.count(connection, target.tenant, name, kind, cut=True))
+    for page in rejects.pages_of_whole(target.engine, target.tenant, name, kind):
         first = page[0]
         source = sources.get(first.source) or fallback.model_copy(update={"name": first.source, "kind": first.kind})
-        found = _sort(page, source, now)
-        total = total.plus(found, _write(target, page, source, found, now))
+        for rejected_at, rows in groupby(sorted(page, key=_rejected_at), key=_rejected_at):
+            total = total.plus(*_retry(target, list(rows), source, rejected_at, now))
     return total
+
+
+_rejected_at = attrgetter("rejected_at")
+
+
+def _retry(
+    target: Target, rows: Sequence[sa.Row[Any]], source: Source, rejected_at: datetime, now: datetime
+) -> tuple[_Sorted, Loaded]:
+    """Try rows that were rejected at the same time."""
+    with target.engine.connect() as connection:
+        floor = usage.floor(connection, target.tenant)
+    found = _sort(rows, source, now, floor)
+    return found, _write(target, rows[0].place, source, found, rejected_at, now)
 
 
 @dataclass(slots=True)
 class _Sorted:
     """The rejects of a page: those that are records now, and those that still are none."""
 
+    kind: str  # of the source as it is now
     records: Batch = field(default_factory=Batch)
     settled: list[str] = field(default_factory=list)
     left: list[dict[str, Any]] = field(default_factory=list)
     first: str | None = None
 
-    def take(self, row: sa.Row[Any], found: Batch) -> None:
+    def take(self, row: sa.Row[Any], found: Batch, floor: datetime | None) -> None:
         if found.rejects:
             self.leave(row, found.rejects[0].field, found.rejects[0].reason)
             return
+        check_floor(found.events, floor)
         self.settled.append(row.reject_id)
         self.records.add([*found.events, *found.scores])
 
     def leave(self, row: sa.Row[Any], field_name: str, reason: str) -> None:
         why = {"field": ingest.storable(field_name, 200), "reason": ingest.storable(reason, 2000)}
+        if row.kind != self.kind:
+            why = {"field": row.field, "reason": row.reason}
         self.left.append({"id": row.reject_id, **why})
         self.first = self.first or f"{row.place}, {row.position}: {why['reason']}"
 
 
-def _sort(page: Sequence[sa.Row[Any]], source: Source, now: datetime) -> _Sorted:
-    found = _Sorted()
+def _sort(rows: Sequence[sa.Row[Any]], source: Source, now: datetime, floor: datetime | None) -> _Sorted:
+    found = _Sorted(source.kind)
     parsers: dict[str | None, _Parse] = {}
-    for row in page:
+    for row in rows:
         try:
             if row.header not in parsers:
                 parsers[row.header] = _parser(source, row.header, now)
-            found.take(row, parsers[row.header](row))
+            found.take(row, parsers[row.header](row), floor)
         except InvalidValue as error:
             found.leave(row, error.field, str(error))
     return found
@@ -123,7 +144,7 @@ def _decoded(raw: str) -> Any:
         raise InvalidValue("row", raw[:60], f"JSON ({error})") from None
 
 
-def _write(target: Target, page: Sequence[sa.Row[Any]], source: Source, found: _Sorted, now: datetime) -> Loaded:
+def _write(target: Target, place: str, source: Source, found: _Sorted, rejected_at: datetime, now: datetime) -> Loaded:
     """Write the records, forget their rejects and remember why the others are left, in one transaction."""
     kind = KINDS[source.kind] if found.settled else None
     corrects = isinstance(kind, ApiKind | QueryKind) and kind.corrects
@@ -134,7 +155,7 @@ def _write(target: Target, page: Sequence[sa.Row[Any]], source: Source, found: _
         if found.settled:
             ingest.set_watermark(connection, target.tenant, "load", now)
 
-    # What was stored since a row was rejected is newer than the row.
-    seen_at = min(row.rejected_at for row in page) if corrects else now
-    origin = Origin(source.name, source.kind, page[0].place)
+    # What was stored since the rows were rejected is newer than they are.
+    seen_at = rejected_at if corrects else now
+    origin = Origin(source.name, source.kind, place)
     return Writer(target, corrects=corrects).write(found.records, origin, seen_at, also=settle)

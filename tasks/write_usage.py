@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
@@ -249,14 +249,24 @@ def _split_at(floor: datetime | None, events: list[Priced]) -> tuple[list[Priced
     if floor is None or all(event.occurred_at >= floor for event, _ in events):
         return events, []
     kept = [item for item in events if item[0].occurred_at >= floor]
-    return kept, [_too_old(event, floor) for event, _ in events if event.occurred_at < floor]
+    return kept, [_late(event, floor) for event, _ in events if event.occurred_at < floor]
 
 
-def _too_old(event: UsageEvent, floor: datetime) -> Reject:
+def check_floor(events: Iterable[UsageEvent], floor: datetime | None) -> None:
+    """Raise InvalidValue for the first event of a day that was dropped."""
+    for event in events:
+        if floor is not None and event.occurred_at < floor:
+            raise _too_old(event, floor)
+
+
+def _too_old(event: UsageEvent, floor: datetime) -> InvalidValue:
     limit = f"at or after {floor:%Y-%m-%d}: older than what is kept; a duplicate could not be recognised"
-    error = InvalidValue("occurred_at", event.occurred_at.isoformat(), limit)
+    return InvalidValue("occurred_at", event.occurred_at.isoformat(), limit)
+
+
+def _late(event: UsageEvent, floor: datetime) -> Reject:
     raw = msgspec.json.encode(msgspec.structs.replace(event, prompt_text=None))  # texts are kept by consent only
-    return Reject.of(error, 0, raw)
+    return Reject.of(_too_old(event, floor), 0, raw)
 
 
 def _is_passing(error: Exception) -> bool:

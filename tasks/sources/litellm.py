@@ -46,7 +46,7 @@ def rows_of(body: bytes) -> list[bytes]:
     text = body.strip()
     if text.startswith(b"["):
         return _elements(text)
-    return [text] if is_json(text) else [line for line in text.split(b"\n") if line.strip()]
+    return [text] if can_be_read(text) else [line for line in text.split(b"\n") if line.strip()]
 
 
 def _elements(array: bytes) -> list[bytes]:
@@ -67,6 +67,17 @@ def is_json(text: bytes) -> bool:
     try:
         _ANYTHING.decode(text)
     except _MALFORMED:
+        return False
+    return True
+
+
+def can_be_read(text: bytes) -> bool:
+    """Whether a text is one JSON document to Python, which lets NaN and half a character pass."""
+    if is_json(text):
+        return True
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
         return False
     return True
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tasks.stores.tables import usage_rejects
+from tasks.stores.tables import ingest_files, ingest_sources, usage_rejects
 
 _PAGE = 500  # of at most 64 KiB each
 _kept = usage_rejects.c
@@ -26,16 +26,27 @@ def newest(connection: sa.Connection, tenant: str, source: str | None, limit: in
     ]
 
 
-def count(connection: sa.Connection, tenant: str, source: str | None, *, cut: bool | None = None) -> int:
+def count(
+    connection: sa.Connection, tenant: str, source: str | None, kind: str | None = None, *, cut: bool | None = None
+) -> int:
     """Return how many are kept; with `cut` only those that are not kept whole, or only those that are."""
-    statement = sa.select(sa.func.count()).select_from(usage_rejects).where(*_of(tenant, source))
+    statement = sa.select(sa.func.count()).select_from(usage_rejects).where(*_of(tenant, source, kind))
     return int(connection.execute(statement if cut is None else statement.where(_kept.cut == cut)).scalar_one())
 
 
-def pages_of_whole(engine: sa.Engine, tenant: str, source: str | None) -> Iterator[Sequence[sa.Row[Any]]]:
+def sources(connection: sa.Connection, tenant: str) -> set[str]:
+    """Return every source that rows were loaded or rejected of."""
+    tables = (usage_rejects, ingest_files, ingest_sources)
+    named = [sa.select(table.c.source).where(table.c.tenant_id == tenant) for table in tables]
+    return set(connection.execute(sa.union(*named)).scalars())
+
+
+def pages_of_whole(
+    engine: sa.Engine, tenant: str, source: str | None, kind: str | None = None
+) -> Iterator[Sequence[sa.Row[Any]]]:
     """Yield the rejects that are kept whole, page by page, each of one source and kind; every one once."""
     key = (_kept.source, _kept.kind, _kept.reject_id)
-    statement = sa.select(usage_rejects).where(*_of(tenant, source), ~_kept.cut).order_by(*key).limit(_PAGE)
+    statement = sa.select(usage_rejects).where(*_of(tenant, source, kind), ~_kept.cut).order_by(*key).limit(_PAGE)
     last: tuple[str, str, str] | None = None
     while True:
         with engine.connect() as connection:
@@ -59,5 +70,6 @@ def set_reasons(connection: sa.Connection, tenant: str, source: str, rows: Seque
         connection.execute(statement, rows)
 
 
-def _of(tenant: str, source: str | None) -> list[sa.ColumnElement[bool]]:
-    return [_kept.tenant_id == tenant] + ([_kept.source == source] if source is not None else [])
+def _of(tenant: str, source: str | None, kind: str | None = None) -> list[sa.ColumnElement[bool]]:
+    named = ((_kept.source, source), (_kept.kind, kind))
+    return [_kept.tenant_id == tenant, *(column == name for column, name in named if name is not None)]

@@ -224,3 +224,10 @@ def test_process_ends_with_one_line_and_code(name: str, content: bytes | None, c
 def test_cut_gzip_is_unavailable_for_a_caller() -> None:
     Path("cut.jsonl.gz").write_bytes(gzip.compress(KNOWN)[:-9])
     assert isinstance(ingest("cut.jsonl.gz").exception, Unavailable)
+
+
+def test_file_that_is_missing_does_not_hide_what_was_loaded_before_it() -> None:
+    result = ingest(written(KNOWN), "nosuch.jsonl", "--json")
+    assert json.loads(result.stdout)["inserted"] == 1
+    assert isinstance(result.exception, NotFound)
+    assert "nosuch.jsonl" in str(result.exception)

@@ -94,7 +94,6 @@ def test_rejects_of_one_source_are_listed() -> None:
     load(TRACE, *MAPPING)
     load("no json\n", "--source", "gateway", name="log.jsonl")
     assert [reject["source"] for reject in listed("--source", "gateway")["rejects"]] == ["gateway"]
-    assert listed("--source", "nobody") == {"total": 0, "rejects": []}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +125,6 @@ def test_rejects_of_a_configured_source_are_tried_with_its_settings(engine: sa.E
     source = {"name": "trace", "kind": "csv", "path": "trace.csv", "columns": {"occurred_at": "timestamp"}}
     fixed = {"values": {"vendor": "openai", "model": "gpt-4o"}, "timezone": "UTC"}
     Path("watchkeeper.yaml").write_text(yaml.safe_dump({"sources": [{**source, **fixed}]}))
-    assert retried("--source", "other") == (0, 0, 0, 0, 0)
     assert retried("--source", "trace") == (2, 2, 0, 0, 0)
     assert len(ids(engine)) == 2
 
@@ -173,3 +171,17 @@ def test_wrong_option_is_refused_before_anything_is_tried(options: tuple[str, ..
     assert isinstance(error, InvalidValue)
     assert line in str(error)
     assert listed() == before
+
+
+@pytest.mark.parametrize("command", ["list", "retry"])
+def test_source_that_nobody_knows_is_wrong_usage(command: str) -> None:
+    load(TRACE)
+    result = call("rejects", command, "--source", "nosuch")
+    assert isinstance(result.exception, InvalidValue)
+    assert str(result.exception) == "--source: 'nosuch' is not one of manual"
+    assert call("rejects", command, "--source", "manual").exit_code in {0, 1}
+
+
+def test_kind_that_is_none_is_wrong_usage() -> None:
+    result = call("rejects", "retry", "--kind", "nosuch")
+    assert "--kind: 'nosuch' is not one of anthropic, csv," in str(result.exception)

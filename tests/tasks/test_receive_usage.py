@@ -225,6 +225,64 @@ def test_slow_body_is_given_up(engine: sa.Engine) -> None:
         assert client.get("/healthz").json()["waiting_bytes"] == 0
 
 
+def test_connection_without_a_head_is_hung_up_on(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.receive_usage.HEAD_TIMEOUT_S", 0.1)
+    with receiving(engine) as client:
+        address = (client.base_url.host, client.base_url.port)
+        with socket.create_connection(address, timeout=60) as silent:
+            assert silent.recv(10) == b""
+        with socket.create_connection(address, timeout=60) as half:
+            half.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n")
+            assert half.recv(10) == b""
+        with socket.create_connection(address, timeout=60) as second:
+            second.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /healthz HTTP/1.1\r\n")
+            answer = b""
+            while chunk := second.recv(4096):
+                answer += chunk
+            assert answer.count(b"HTTP/1.1 200") == 1
+        assert post_ids(client, "a").status_code == 200
+
+
+def test_post_of_very_many_rows_is_refused(engine: sa.Engine) -> None:
+    with receiving(engine) as client:
+        many = gzip.compress(b"[" + b",".join([b"0"] * 50_001) + b"]")
+        answer = post(client, many, content_encoding="gzip")
+        assert (answer.status_code, answer.json()["error"]) == (413, "the post has more than 50,000 rows")
+        assert client.get("/healthz").json()["waiting_bytes"] == 0
+    assert rejects(engine) == []
+
+
+def test_post_of_very_many_days_is_refused(engine: sa.Engine) -> None:
+    days = [payload(str(day), startTime=START - day * 86_400, endTime=None) for day in range(101)]
+    with receiving(engine) as client:
+        answer = post(client, msgspec.json.encode(days))
+        assert (answer.status_code, "more than 100 days" in answer.text) == (413, True)
+    assert ids(engine) == []
+
+
+@pytest.mark.parametrize("shape", ["%s", "[%s]"], ids=["alone", "in an array"])
+def test_payload_with_half_a_character_is_kept_as_a_reject(shape: str, engine: sa.Engine) -> None:
+    spoilt = msgspec.json.encode(payload("a", model="half")).replace(b"half", rb"\ud83d")
+    with receiving(engine) as client:
+        answer = post(client, shape.encode() % spoilt)
+        assert (answer.status_code, answer.json()["rejected"]) == (200, 1)
+    assert len(rejects(engine)) == 1
+
+
+def test_post_that_waits_too_long_keeps_its_room_until_it_is_settled(
+    engine: sa.Engine, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.receive_usage.LONGEST_WAIT_S", 0.1)
+    with receiving(engine) as client, engine.connect() as holder:
+        holder.execute(sa.text("LOCK TABLE watchkeeper.usage_events IN EXCLUSIVE MODE"))
+        answer = post_ids(client, "a")
+        assert (answer.status_code, answer.json()["error"]) == (503, "it is not stored yet")
+        assert client.get("/healthz").json()["waiting_bytes"] > 0
+        holder.rollback()
+        assert waiting_bytes_become(client, lambda size: size == 0)
+    assert ids(engine) == ["a"]
+
+
 def waiting_bytes_become(client: httpx.Client, wanted: Callable[[int], bool]) -> bool:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

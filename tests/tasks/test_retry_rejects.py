@@ -160,25 +160,53 @@ def test_each_header_of_a_source_is_read_as_its_own(target: Target, tmp_path: Pa
 WRONG = {
     "a column that the file does not have": ({"columns": {"feature": "f"}}, "column of feature: 'f' is not one of"),
     "a field that events do not have": ({"values": {"vendr": "x"}}, "mapped field: 'vendr' is not one of"),
-    "a kind without its settings": ({"kind": "vendor"}, "sources.trace.url: '' is not set: kind vendor needs it"),
-    "a kind that is none": ({"kind": "nonsense"}, "sources.trace.kind: 'nonsense' is not one of"),
 }
 
 
 @pytest.mark.parametrize(("changes", "reason"), WRONG.values(), ids=WRONG)
 def test_settings_that_do_not_fit_become_the_reason(
-    changes: dict[str, Any], reason: str, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, Any], reason: str, target: Target, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(KINDS, "vendor", polled_vendor.KIND)
     load(target, source("csv"), NAIVE["csv"], tmp_path)
-    assert counts(retry(target, source(**{"kind": "csv", **changes}))) == (2, 0, 0, 2)
+    assert counts(retry(target, source("csv", **changes))) == (2, 0, 0, 2)
     assert all(one.startswith(reason) for one in reasons(target.engine))
 
 
-def test_csv_row_that_was_kept_without_a_header_needs_its_file(target: Target, tmp_path: Path) -> None:
-    load(target, source("litellm"), NAIVE["csv"], tmp_path)
-    assert counts(retry(target, source("csv", timezone="UTC"))) == (3, 0, 0, 3)
-    assert set(reasons(target.engine)) == {"header: None is not kept with this row; load its file again"}
+def rejected(target: Target, raw: bytes, kind: str) -> None:
+    origin = Origin("trace", kind, "log")
+    Writer(target).write(Batch(rejects=[Reject(1, "line", "bad", raw)]), origin, NOW)
+
+
+def test_csv_row_that_was_kept_without_a_header_needs_its_file(target: Target) -> None:
+    rejected(target, b"2026-03-02T12:00:00,1", "csv")
+    assert counts(retry(target, source("csv", timezone="UTC"))) == (1, 0, 0, 1)
+    assert reasons(target.engine) == ["header: None is not kept with this row; load its file again"]
+
+
+def test_row_that_is_of_another_kind_than_its_source_keeps_its_reason(target: Target, tmp_path: Path) -> None:
+    load(target, source("csv"), NAIVE["csv"], tmp_path)
+    rejected(target, NAIVE["jsonl"].split(b"\n")[0], "jsonl")
+    assert counts(retry(target, source("csv", timezone="UTC"))) == (3, 2, 0, 1)
+    assert reasons(target.engine) == ["bad"]
+
+
+def test_rows_of_one_kind_alone_are_tried(target: Target, tmp_path: Path) -> None:
+    load(target, source("csv"), NAIVE["csv"], tmp_path)
+    rejected(target, b"{", "jsonl")
+    assert counts(retry_rejects(target, {"trace": source("csv", timezone="UTC")}, FALLBACK, NOW, None, "csv")) == (
+        2, 2, 0, 0
+    )  # fmt: skip
+    assert len(reasons(target.engine)) == 1
+
+
+def test_row_older_than_what_is_kept_stays_with_that_reason(target: Target, tmp_path: Path) -> None:
+    load(target, source("jsonl"), NAIVE["jsonl"], tmp_path)
+    kept = values(target.engine, usage_rejects.c.reject_id, usage_rejects.c.raw)
+    with target.engine.begin() as connection:
+        ingest.set_watermark(connection, "t", "retention", datetime(2026, 3, 2, 13, tzinfo=UTC))
+    assert counts(retry(target, source("jsonl", timezone="UTC"))) == (2, 1, 0, 1)
+    assert values(target.engine, usage_rejects.c.reject_id, usage_rejects.c.raw) == kept[:1] or kept[1:]
+    assert "older than what is kept" in reasons(target.engine)[0]
 
 
 def test_row_that_is_not_kept_whole_is_left_alone(target: Target, tmp_path: Path) -> None:
@@ -268,6 +296,17 @@ def test_row_of_a_page_that_was_corrected_since_stays_corrected(target: Target, 
     done = retry(target, api.source())
     assert counts(done) == (1, 0, 1, 0)
     assert values(target.engine, usage_events.c.input_tokens) == [(8,)]
+    assert differences(target.engine) == []
+
+
+def test_row_of_a_page_corrects_what_was_stored_before_it_was_rejected(target: Target, api: Vendor) -> None:
+    page_reject(target, b'{"id":"of an earlier page"}')
+    older = polled_vendor.parse({**ROW, "tokens": 1})
+    Writer(target, corrects=True).write(Batch(events=list(older)), Origin("vendor", "vendor", "w"), datetime.now(UTC))
+    page_reject(target, msgspec.json.encode(ROW))
+    done = retry(target, api.source())
+    assert (done.tried, done.corrected, done.rejected) == (2, 1, 1)
+    assert values(target.engine, usage_events.c.input_tokens) == [(7,)]
     assert differences(target.engine) == []
 
 
