@@ -18,6 +18,7 @@ from ops.plain_text import printable
 if TYPE_CHECKING:
     from rich.text import Text
 
+_UNBOUNDED = 100_000
 Show = Callable[[float, str], None]
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -56,7 +57,10 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_column(column.rstrip("#"), justify="right" if column.endswith("#") else "left", overflow="fold")
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(_words(cell)) for cell in row))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = _UNBOUNDED  # a file or a pipe has no edge to wrap at
+    console.print(table)
 
 
 def _words(cell: object) -> str:
@@ -80,12 +84,12 @@ def progress_bar(title: str, *, total: float | None = None, quiet: bool = False)
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     console = Console(file=sys.stderr)
-    name, text = TextColumn("{task.description:<12}"), TextColumn("{task.fields[text]}")
+    name, text = (TextColumn(form, markup=False) for form in ("{task.description:<12}", "{task.fields[text]}"))
     left = () if total is None else (TextColumn("left"), TimeRemainingColumn())
     columns = (name, BarColumn(24), TimeElapsedColumn(), *left, text)
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task(title, total=total, text="")
-        yield lambda done, text: bar.update(task, completed=done, text=text)
+        yield lambda done, text: bar.update(task, completed=done, text=printable(text))
 
 
 def _plain(value: Any) -> Any:

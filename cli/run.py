@@ -33,6 +33,7 @@ def command(flow: str, as_of: datetime | None, texts: tuple[str, ...], as_json: 
       watchkeeper run ingest-usage --set sources='["gateway"]'
     """
     from flows.run import prefect_api, run_flow
+    from ops.errors import InvalidValue
     from tasks.load_settings import load_settings
     from tasks.prefect_server import answers, api_url
 
@@ -42,6 +43,9 @@ def command(flow: str, as_of: datetime | None, texts: tuple[str, ...], as_json: 
         click.echo("no Prefect server answers: starting one for this run", err=True)
     with prefect_api(settings):
         state = run_flow(flow, as_of, parameters)
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, InvalidValue):  # what it was asked for, not what it met
+        raise error
     if as_json:
         print_json({"flow": flow, "state": state.name, "type": state.type.value, "message": state.message})
     else:

@@ -20,8 +20,11 @@ from ops.errors import Refused, Unavailable
 from tasks.sources.interface import Batch, Pager
 
 TRIES = 5
+MOST_REQUESTS = 10_000  # of one window: a server whose pages never end is not waited for
+MOST_BYTES = 128 * 1024 * 1024  # of one answer, unpacked
 LONGEST_WAIT_S = 120.0  # who asks us to wait longer is asked again at the next poll
 _CREDENTIALS = ("authorization", "x-api-key", "api-key")
+_OF_THE_WAY = ("content-encoding", "content-length", "transfer-encoding")  # true of what was sent, not of what we hold
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 
 
@@ -57,10 +60,12 @@ class Courier:
         """Yield the pager's batches.
 
         Raises:
-            Unavailable: no whole answer after `TRIES` attempts, or a longer wait asked for than we wait.
+            Unavailable: no whole answer after `TRIES` attempts, or a longer wait asked for than we wait; or the pages
+                never end.
             Refused: an answer that waiting does not mend: of the 4xx class, or a redirect to somewhere else.
         """
         answer: httpx.Response | None = None
+        asked: set[tuple[str, bytes]] = set()
         while True:
             try:
                 item = pager.send(answer)
@@ -69,8 +74,13 @@ class Courier:
             if isinstance(item, Batch):
                 answer = None
                 yield item
-            else:
-                answer = self.fetch(item)
+                continue
+            once = (str(item.url), item.read())
+            if once in asked or len(asked) == MOST_REQUESTS:
+                where = f"{item.url.host}{item.url.path}"
+                raise Unavailable(where, f"its pages never end: {len(asked):,} were asked for, the next one again")
+            asked.add(once)
+            answer = self.fetch(item)
 
     def fetch(self, request: httpx.Request) -> httpx.Response:
         """Send one request until there is a whole JSON answer to it."""
@@ -91,7 +101,7 @@ class Courier:
     def _attempt(self, request: httpx.Request) -> httpx.Response | str:
         """Return the answer, or what kept a whole one from coming."""
         try:
-            answer = self.client.send(request)
+            answer = self._received(request)
             if answer.is_success:
                 answer.json()  # not msgspec: one row with half a character must not cost the others
         except httpx.LocalProtocolError:  # its text quotes the header
@@ -101,6 +111,26 @@ class Courier:
         except (ValueError, RecursionError, httpx.DecodingError) as error:
             return f"an answer that is not whole JSON ({error})"
         return answer
+
+    def _received(self, request: httpx.Request) -> httpx.Response:
+        """Return the whole answer.
+
+        Raises:
+            Refused: it is larger than MOST_BYTES.
+        """
+        answer = self.client.send(request, stream=True)
+        body = bytearray()
+        try:
+            for chunk in answer.iter_bytes():
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    limit = f"an answer of more than {MOST_BYTES:,} bytes: set a smaller page_size"
+                    raise Refused(f"{request.url.host}{request.url.path}", limit)
+        finally:
+            answer.close()
+        headers = [(name, value) for name, value in answer.headers.multi_items() if name not in _OF_THE_WAY]
+        return httpx.Response(answer.status_code, headers=headers, content=bytes(body), request=request,
+                              extensions=answer.extensions)  # fmt: skip
 
 
 def _refuse(where: str, answer: httpx.Response | str) -> None:

@@ -186,10 +186,10 @@ def _endpoint(desk: Desk, form: Format) -> Callable[[Request], object]:
     return endpoint
 
 
-class Impatient(AutoHTTPProtocol):  # type: ignore[misc]  # one of two classes, as installed
+class Impatient(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # one of two classes, as installed
     """HTTP on one connection; who connects and sends no whole head is hung up on, as uvicorn does not."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin to wait."""
         super().connection_made(transport)
         self._waits: asyncio.TimerHandle | None = None

@@ -12,6 +12,7 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import platformdirs
@@ -46,6 +47,16 @@ def _home(folder: Path) -> Path:
         raise ValueError("no such user's home") from None
 
 
+def _address(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        if not parts.hostname or parts.port == 0:
+            raise ValueError
+    except ValueError:
+        raise ValueError("not an address such as https://proxy.example:4000") from None
+    return url
+
+
 def _from_environment(value: object) -> object:
     if isinstance(value, str) and value.startswith("env:"):
         found = os.environ.get(value[4:])
@@ -59,7 +70,7 @@ Secret = Annotated[SecretStr, BeforeValidator(_from_environment)]  # `env:NAME` 
 Zone = Annotated[str, AfterValidator(_zone)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w.:/-]+$")]
 Tenant = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w.-]+$")]
-Address = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+Address = Annotated[str, Field(pattern=r"^https?://[^\s]+$"), AfterValidator(_address)]
 Dollars = Annotated[Decimal, Field(ge=0, lt=1_000_000_000)]
 
 

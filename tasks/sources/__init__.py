@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import SecretStr
 
-from ops.errors import InvalidValue, UnknownName
+from ops.errors import InvalidValue, UnknownName, WatchkeeperError
 from tasks.settings import Source
 from tasks.sources import (
     anthropic,
@@ -55,6 +55,21 @@ def kind_of(source: Source) -> Kind:
         if not (given.get_secret_value() if isinstance(given, SecretStr) else given):
             raise InvalidValue(f"sources.{source.name}.{name}", "", f"set: kind {source.kind} needs it")
     return kind
+
+
+def problems_of(source: Source) -> list[WatchkeeperError]:
+    """Return what is wrong with a source's settings, as far as that shows without asking anybody."""
+    try:
+        checks = kind_of(source).checks
+    except InvalidValue as error:
+        return [error]
+    found: list[WatchkeeperError] = []
+    for check in checks:
+        try:
+            check(source)
+        except InvalidValue as error:
+            found.append(error)
+    return found
 
 
 def file_kind_of(source: Source) -> FileKind:

@@ -155,6 +155,7 @@ def _identity(crc: int, position: int, raw: bytes) -> str:
 
 
 RowParser = Callable[[Source, Any], Iterable[Record]]  # one row of a page, decoded JSON; raises InvalidValue
+Check = Callable[[Source], None]  # of the settings, without asking anybody; raises InvalidValue
 Decoder = Callable[[Lines], Batch]  # validates too; a bad row never raises, it becomes a reject
 
 
@@ -165,6 +166,7 @@ class FileKind:
     decoder: Callable[[Source, bytes, datetime], Decoder]
     has_header: bool = False
     is_table: bool = False  # Parquet: rows, not lines
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,7 @@ class ApiKind:
     look_back: timedelta = timedelta(hours=1)  # rows turn up this late, or change
     corrects: bool = True  # a row read later is truer than the same row read before
     row: RowParser | None = None  # by which a rejected row of a page is tried again
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +192,7 @@ class QueryKind:
     look_back: timedelta = timedelta(hours=1)
     corrects: bool = True
     row: RowParser | None = None
+    checks: tuple[Check, ...] = ()
 
 
 Kind = FileKind | ApiKind | QueryKind

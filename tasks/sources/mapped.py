@@ -234,7 +234,10 @@ def _loose(field: Any) -> Any:
 def _event(values: Cells, zone: ZoneInfo | None) -> UsageEvent:
     for required in ("occurred_at", "vendor", "model"):
         if required not in values:
-            raise InvalidValue(required, None, f"mapped to a column or set by hand (--map {required}=COLUMN, --set)")
+            limit = (
+                f"in the row, in a column of that name, in one that is mapped to it (--map {required}=COLUMN), or --set"
+            )
+            raise InvalidValue(required, None, limit)
     values["occurred_at"] = _time(values["occurred_at"], zone)
     for field, normalise in _NORMALISE.items():
         values[field] = normalise(str(values[field]))
@@ -263,6 +266,16 @@ def _time(value: Any, zone: ZoneInfo | None) -> datetime:
     raise InvalidValue("occurred_at", value, "a time with a zone (for naive times name one: --timezone UTC)")
 
 
+def check_constants(source: Source) -> None:
+    """Raise InvalidValue for a constant that its field cannot be; without this every row is a reject that says so."""
+    usual = {"event_id": "x", "vendor": "x", "model": "x", "occurred_at": EARLIEST.isoformat(), **_DEFAULTS}
+    zone = ZoneInfo(source.timezone) if source.timezone else None
+    try:
+        _event({**usual, **source.values}, zone)
+    except InvalidValue as error:
+        raise InvalidValue(f"sources.{source.name}.values.{error.field}", error.value, error.limit) from None
+
+
 def check_mapping(source: Source, header: list[str] | None) -> None:
     """Raise UnknownName for a field that events do not have, or a column that the header does not."""
     for field in (*source.columns, *source.values):
@@ -280,6 +293,7 @@ def _decoder(make: type[JsonLines] | type[CsvRows]) -> Any:
     return decoder
 
 
-JSONL = FileKind(_decoder(JsonLines))
-CSV = FileKind(_decoder(CsvRows), has_header=True)
-PARQUET = FileKind(_decoder(JsonLines), is_table=True)
+CHECKS = (lambda source: check_mapping(source, None), check_constants)
+JSONL = FileKind(_decoder(JsonLines), checks=CHECKS)
+CSV = FileKind(_decoder(CsvRows), has_header=True, checks=CHECKS)
+PARQUET = FileKind(_decoder(JsonLines), is_table=True, checks=CHECKS)

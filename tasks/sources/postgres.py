@@ -19,7 +19,7 @@ from ops.usage import UsageEvent
 from ops.window import Window
 from tasks.settings import Source
 from tasks.sources.interface import Batch, QueryKind, Reject
-from tasks.sources.mapped import Mapping
+from tasks.sources.mapped import CHECKS, Mapping
 
 if TYPE_CHECKING:
     import psycopg
@@ -77,6 +77,11 @@ def prepare(connection: sa.Connection) -> None:
         connection.execute(sa.text(f"SET LOCAL {setting}"))
 
 
+def check_query(source: Source) -> None:
+    """Raise InvalidValue for a query with other parameters than :start and :end."""
+    _statement(source)
+
+
 def _statement(source: Source) -> sa.TextClause:
     statement = sa.text(source.query)
     named = set(statement.compile().params)
@@ -132,4 +137,4 @@ def _row(source: Source, row: Any) -> tuple[UsageEvent]:
     return (Mapping(source, datetime.now(UTC)).event(row, ""),)
 
 
-KIND = QueryKind(batches, row=_row)
+KIND = QueryKind(batches, row=_row, checks=(*CHECKS, check_query))

@@ -9,7 +9,7 @@ import yaml
 from click.testing import CliRunner
 
 from cli.main import watchkeeper
-from ops.errors import UnknownName, WatchkeeperError
+from ops.errors import WatchkeeperError
 from tasks.load_settings import SettingsError
 from tasks.settings import Settings
 
@@ -43,10 +43,20 @@ def test_check_names_the_file_that_is_in_force() -> None:
     ("source", "error", "text"),
     [
         pytest.param(
-            "kind: nonsense", UnknownName, "sources.a.kind: 'nonsense' is not one of anthropic, csv", id="its kind"
+            "kind: nonsense", SettingsError, "sources.a.kind: 'nonsense' is not one of anthropic, csv", id="its kind"
         ),
-        pytest.param("kind: jsonl, columns: {nonsense: x}", WatchkeeperError, "nonsense", id="a field that it maps"),
+        pytest.param("kind: jsonl, columns: {nonsense: x}", SettingsError, "nonsense", id="a field that it maps"),
         pytest.param("name: b}, {name: b", SettingsError, "there twice: b", id="whose name another has"),
+        pytest.param(
+            "kind: jsonl, values: {input_tokens: many}",
+            SettingsError,
+            r"sources\.a\.values\.input_tokens: 'many' is not of the right type",
+            id="a constant",
+        ),
+        pytest.param(
+            "kind: postgres, database_url: x, query: SELECT 1", SettingsError, "parameters :start", id="a query"
+        ),
+        pytest.param("url: 'http://[::1'", SettingsError, "not an address such as", id="an address"),
         pytest.param("kin: csv", SettingsError, "known here: api_key, columns, database_url, kind", id="a setting"),
     ],
 )
@@ -54,6 +64,19 @@ def test_check_finds_what_is_unknown_of_a_source(source: str, error: type[Watchk
     Path("watchkeeper.yaml").write_text(f"sources: [{{name: a, path: x, {source}}}]\n")
     with pytest.raises(error, match=text):
         said("check")
+
+
+def test_check_finds_everything_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHKEEPER_RECEIVER__TOKEN", "short")
+    monkeypatch.setenv("DATABASE_URL", "mysql://me:secret@host/db")
+    Path("watchkeeper.yaml").write_text(
+        "sources: [{name: a, kind: nonsense}, {name: b, kind: csv, path: x, columns: {nonsense: x}}, {name: c}]\n"
+    )
+    with pytest.raises(SettingsError) as caught:
+        said("check")
+    found = ("sources.a.kind", "mapped field", "sources.c.path", "receiver.token", "DATABASE_URL: 'mysql://…'")
+    assert len(caught.value.problems) == len(found)
+    assert all(name in problem for name, problem in zip(found, caught.value.problems, strict=True))
 
 
 def test_show_prints_every_setting_as_yaml_that_can_be_read_back() -> None:

@@ -46,6 +46,11 @@ def test_table_shows_a_cell_as_it_is_whatever_a_user_wrote_there(cell: str, caps
     assert capsys.readouterr().out.splitlines()[-1].rstrip() == cell
 
 
+def test_table_for_a_file_is_as_wide_as_its_cells(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("", ("One", "Two"), [("a" * 300, "b c " * 100)])
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
 def test_table_shows_colours_on_a_terminal_only(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -131,14 +131,12 @@ def test_run_refuses(settings: Settings, arguments: list[str], complaint: str) -
     [
         pytest.param("shard=1/2", "ingest-usage: Skipped. no sources are configured", id="a text"),
         pytest.param("sources=[]", "ingest-usage: Skipped. no sources are configured", id="a list"),
-        pytest.param('sources=["x"]', "sources: 'x' is not one of (none)", id="a list of texts"),
-        pytest.param("shard=3/2", "shard: '3/2' is not such as 1/4", id="a text that the flow refuses"),
     ],
 )
 def test_run_sets_parameters_of_the_flow(api: str, text: str, line: str) -> None:
     result = run("ingest-usage", "--as-of", NOON, "--set", text)
     assert line in result.stdout
-    assert result.exit_code == (0 if "Skipped" in line else 1)
+    assert result.exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -147,6 +145,8 @@ def test_run_sets_parameters_of_the_flow(api: str, text: str, line: str) -> None
         pytest.param("shards=1/2", "ingest-usage's parameter: 'shards' is not one of shard, sources", id="unknown"),
         pytest.param("as_of=2026-01-01", "'as_of' is not one of shard, sources", id="the time, which has its option"),
         pytest.param("shard", "--set: 'shard' is not NAME=VALUE", id="no value"),
+        pytest.param('sources=["x"]', "sources: 'x' is not one of (none)", id="a source that nobody knows"),
+        pytest.param("shard=3/2", "shard: '3/2' is not such as 1/4", id="a text that the flow refuses"),
         pytest.param("=1/2", "--set: '=1/2' is not NAME=VALUE", id="no name"),
     ],
 )

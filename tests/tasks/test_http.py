@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import base64
+import gzip
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from itertools import count
 from typing import Any
 
 import httpx
@@ -287,3 +289,46 @@ def test_pager_without_a_request_gives_nothing() -> None:
     with courier_of() as (courier, _, server):
         assert list(courier.run(pager())) == []
         assert server.asked == []
+
+
+def empty_answer(request: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, json=[])
+
+
+def test_answer_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.http.MOST_BYTES", 1000)
+
+    def bomb(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-encoding": "gzip"}, content=gzip.compress(b"[" + b"0," * 10**6))
+
+    with (
+        httpx.Client(transport=httpx.MockTransport(bomb)) as client,
+        pytest.raises(Refused, match="more than 1,000 bytes"),
+    ):
+        Courier(client).fetch(httpx.Request("GET", "http://vendor/rows"))
+
+
+@pytest.mark.parametrize("is_new", [False, True], ids=["the same page for ever", "ever new pages"])
+def test_pages_that_never_end_are_given_up(is_new: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.http.MOST_REQUESTS", 20)
+
+    def pages() -> Pager:
+        for number in count():
+            yield httpx.Request("GET", "http://vendor/rows", params={"cursor": number if is_new else "again"})
+
+    answer = httpx.MockTransport(empty_answer)
+    with (
+        httpx.Client(transport=answer) as client,
+        pytest.raises(Unavailable, match=r"vendor/rows .*its pages never end"),
+    ):
+        list(Courier(client, Turnstile(1e9)).run(pages()))
+
+
+def test_request_with_another_body_is_another_page() -> None:
+    def pages() -> Pager:
+        for number in range(3):
+            yield httpx.Request("POST", "http://vendor/rows", json={"offset": number})
+
+    answer = httpx.MockTransport(empty_answer)
+    with httpx.Client(transport=answer) as client:
+        assert list(Courier(client, Turnstile(1e9)).run(pages())) == []

@@ -135,7 +135,7 @@ BAD = {
     "year 1": (row(1, occurred_at="0001-01-01T00:00:00+14:00"), "occurred_at", "an ISO 8601 time"),
     "the past": (row(1, occurred_at="1999-12-31T00:00:00Z"), "occurred_at", "between 2015-01-01 and a day from now"),
     "the future": (row(1, occurred_at="2026-12-02T00:00:01Z"), "occurred_at", "a day from now"),
-    "no time": (b'{"event_id":"e"}', "occurred_at", "mapped to a column or set by hand"),
+    "no time": (b'{"event_id":"e"}', "occurred_at", "in one that is mapped to it"),
 }
 
 

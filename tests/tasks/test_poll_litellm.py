@@ -93,6 +93,14 @@ def test_cache_hits_cost_nothing_and_failures_are_counted(gateway: Gateway) -> N
     assert differences(gateway.engine) == []
 
 
+def test_clock_that_was_ahead_once_loses_no_row(gateway: Gateway) -> None:
+    gateway.now += timedelta(days=3)  # the cursor is left in the future
+    gateway.poll("calm")
+    gateway.now -= timedelta(days=3)
+    gateway.proxy.rows = rows(100)
+    assert gateway.poll("calm").inserted == 20  # of the last hour, which is the look-back
+
+
 FAULTS: dict[str, list[Fault | None]] = {
     "a limit": [None, Fault(429, {"retry-after": "0"}), None, Fault(429, {"retry-after": "0"})],
     "errors of the server": [Fault(500, {"retry-after": "0"}), Fault(503, {"retry-after": "0"})],

@@ -154,7 +154,7 @@ BAD_ROWS = {
     "tokens with a fraction": (b"2026-03-02,1.5,,1", "input_tokens: '1.5' is not of the right type"),
     "tokens of 5,000 digits": (b"2026-03-02," + 5000 * b"1" + b",,1", "input_tokens: .* is not of the right type"),
     "tokens that are not a number": (b"2026-03-02,nan,,1", "input_tokens: 'nan' is not of the right type"),
-    "no time": (b",1,,1", "occurred_at: None is not mapped to a column or set by hand"),
+    "no time": (b",1,,1", "occurred_at: None is not in the row"),
 }
 
 
@@ -167,7 +167,7 @@ def test_csv_row_is_refused_with_field_and_reason(line: bytes, reason: str) -> N
 @pytest.mark.parametrize("missing", ["vendor", "model"])
 def test_required_field_that_nothing_gives_is_named(missing: str) -> None:
     values = {field: value for field, value in SOURCE.values.items() if field != missing}
-    with pytest.raises(Rejected, match=f"{missing}: None is not mapped .*--map {missing}=COLUMN"):
+    with pytest.raises(Rejected, match=f"{missing}: None is not in the row, .*--map {missing}=COLUMN"):
         csv_row(b"2026-03-02,1,,1", values=values)
 
 
