@@ -13,16 +13,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from ops.cost.reconciliation import Agreement, Line, whole_days
 from ops.monitoring.baselines import Pinned, Point
 from ops.monitoring.rules.availability import TrafficSample
 from ops.monitoring.rules.cache import CacheSample
 from ops.monitoring.rules.latency import LatencySample
 from ops.monitoring.rules.quality import QualitySample
+from ops.monitoring.rules.reconciliation import BillSample
 from ops.monitoring.rules.silence import SourceSample
 from ops.monitoring.rules.spend import Drivers, SpendSample
 from ops.proportions import Share
-from ops.window import floor_day, floor_hour
+from ops.window import Window, floor_day, floor_hour
 from tasks.settings import Alerting
+from tasks.stores import reconciliations
 from tasks.stores.sql import statement
 from tasks.stores.tables import alerts, ingest_sources, quality_baselines, scores, usage_events
 
@@ -147,6 +150,30 @@ def source_sample(row: sa.Row[Any], now: datetime) -> SourceSample:
     )  # fmt: skip
 
 
+def reconciliation(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[BillSample]:
+    """Sample each vendor's last final day of the week."""
+    today = floor_day(now)
+    by_vendor: dict[str, list[Line]] = {}
+    for line in reconciliations.lines(connection, tenant, Window(today - 8 * _DAY, today)):
+        by_vendor.setdefault(line.vendor, []).append(line)
+    return [_bill_sample(vendor, lines, limits) for vendor, lines in by_vendor.items()]
+
+
+def _bill_sample(vendor: str, lines: Sequence[Line], limits: Alerting) -> BillSample:
+    limit: dict[str, Any] = {"tolerance": limits.bill_tolerance, "floor_usd": limits.bill_floor_usd}
+    final = [line for line in whole_days(lines) if line.is_final]
+    if not final:
+        return BillSample(vendor=vendor, day=None, **limit)
+    last = final[0]
+    unit, (ours, theirs) = last.compared()
+    shows = {line.model: line.agreement(limits.bill_tolerance) for line in lines if line.day == last.day and line.model}
+    return BillSample(
+        vendor=vendor, day=last.day, ours=ours, theirs=theirs, unit=unit,
+        shows=last.agreement(limits.bill_tolerance).value,
+        worst={model: shown.value for model, shown in shows.items() if shown is not Agreement.AGREES}, **limit,
+    )  # fmt: skip
+
+
 def unpinned(connection: sa.Connection, tenant: str, metrics: Iterable[str]) -> list[str]:
     """Return the metrics that have no pinned baseline."""
     pinned = connection.execute(
@@ -190,4 +217,5 @@ MEASURES: dict[str, Callable[[sa.Connection, str, datetime, Alerting], Sequence[
     "cache": cache,
     "quality": quality,
     "silence": silence,
+    "reconciliation": reconciliation,
 }

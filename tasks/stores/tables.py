@@ -118,6 +118,27 @@ vendor_costs = sa.Table(
     sa.Column("fetched_at", _TIME, nullable=False),
 )  # fmt: skip
 
+reconciliations = sa.Table(
+    "reconciliations", metadata,
+    sa.Column("tenant_id", sa.Text, primary_key=True), sa.Column("vendor", sa.Text, primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True), sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("is_final", sa.Boolean, nullable=False),
+    *(sa.Column(f"{side}_{name}", sa.BigInteger) for side in ("our", "their") for name in (
+        "requests", "input_tokens", "cached_tokens", "output_tokens")),
+    sa.Column("our_cost_usd", _usd()), sa.Column("their_cost_usd", _usd()),
+    sa.Column("in_logs", sa.Boolean, nullable=False), sa.Column("in_report", sa.Boolean, nullable=False),
+    sa.Column("computed_at", _TIME, nullable=False),
+)  # fmt: skip
+
+budget_events = sa.Table(
+    "budget_events", metadata,
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("tenant_id", "scope", "key", "period")),
+    sa.Column("starts_at", _TIME, primary_key=True), sa.Column("event", sa.Text, primary_key=True),
+    sa.Column("budget_usd", _usd(), nullable=False), sa.Column("spent_usd", _usd(), nullable=False),
+    sa.Column("projected_usd", _usd()), sa.Column("exhausted_on", sa.Date),
+    sa.Column("occurred_at", _TIME, nullable=False),
+)  # fmt: skip
+
 prompt_texts = sa.Table(
     "prompt_texts", metadata,
     sa.Column("tenant_id", sa.Text, primary_key=True), sa.Column("prompt_hash", sa.Text, primary_key=True),

@@ -13,7 +13,7 @@ from typing import Any
 
 from ops.errors import UnknownName
 from ops.monitoring.alerts import Condition, Policy
-from ops.monitoring.rules import availability, cache, latency, quality, silence, spend
+from ops.monitoring.rules import availability, cache, latency, quality, reconciliation, silence, spend
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ RULES: Mapping[str, Rule] = {
     # One slow minute in ten keeps it open: noise round the limit would else be told a dozen times a day.
     "latency": Rule(latency.evaluate, Policy(clear_after=10)),
     "quality": Rule(quality.evaluate),
+    "reconciliation": Rule(reconciliation.evaluate),
     "silence": Rule(silence.evaluate),
     # Two consecutive hours, whatever the scheduler's jitter.
     "spend": Rule(spend.evaluate, Policy(hold=timedelta(minutes=50))),

@@ -1,0 +1,34 @@
+"""`watchkeeper cost`: what it costs, what it will cost, and whether the vendors' bills agree."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+COMMANDS = {"reconcile": "cli.cost_reconcile"}
+
+
+class Commands(click.Group):
+    """One module per command, imported only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """Return the names."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the module of a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        return command
+
+
+@click.group("cost", cls=Commands)
+def command() -> None:
+    """Show what the system costs, and whether the vendors' bills agree.
+
+    \b
+    Example:
+      watchkeeper cost reconcile
+    """

@@ -1,0 +1,65 @@
+"""Reconciliation and budgets: what both sides of a vendor's bill say, and what was told of a budget.
+
+Every key begins with `tenant_id`, as in the foundation.
+"""
+
+from __future__ import annotations
+
+import re
+
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+TABLES = """
+-- Both sides of a vendor's UTC day and model, as of the newest report; model '' is the whole day.
+CREATE TABLE watchkeeper.reconciliations (
+    tenant_id text NOT NULL,
+    vendor text NOT NULL,
+    day date NOT NULL,
+    model text NOT NULL,
+    is_final boolean NOT NULL, -- the report was read long enough after the day's end
+    our_requests bigint,
+    our_input_tokens bigint,
+    our_cached_tokens bigint,
+    our_output_tokens bigint,
+    their_requests bigint,
+    their_input_tokens bigint,
+    their_cached_tokens bigint,
+    their_output_tokens bigint,
+    our_cost_usd numeric(24, 12),
+    their_cost_usd numeric(24, 12),
+    in_logs boolean NOT NULL, -- without it our side has no row at all
+    in_report boolean NOT NULL,
+    computed_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, vendor, day, model)
+);
+
+-- What somebody was told of a budget, once for each period.
+CREATE TABLE watchkeeper.budget_events (
+    tenant_id text NOT NULL,
+    scope text NOT NULL,
+    key text NOT NULL,
+    period text NOT NULL,
+    starts_at timestamptz NOT NULL,
+    event text NOT NULL,
+    budget_usd numeric(24, 12) NOT NULL,
+    spent_usd numeric(24, 12) NOT NULL,
+    projected_usd numeric(24, 12),
+    exhausted_on date,
+    occurred_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, scope, key, period, starts_at, event)
+);
+"""
+
+
+def upgrade() -> None:
+    op.execute(TABLES)
+
+
+def downgrade() -> None:
+    for table in re.findall(r"CREATE TABLE (\S+)", TABLES):
+        op.execute(f"DROP TABLE {table}")
