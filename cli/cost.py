@@ -6,7 +6,7 @@ import importlib
 
 import click
 
-COMMANDS = {"reconcile": "cli.cost_reconcile"}
+COMMANDS = {"backtest": "cli.cost_backtest", "reconcile": "cli.cost_reconcile"}
 
 
 class Commands(click.Group):

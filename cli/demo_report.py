@@ -63,9 +63,9 @@ def report_json(played: Played) -> dict[str, Any]:
         "unpriced_events": facts["unpriced"],
         "cost_usd": facts["cost_usd"],
         "projection": {
-            "month_end_usd": projection.month_end_usd,
-            "low80": projection.low80,
-            "high80": projection.high80,
+            "month_end_usd": projection.month_end.expected,
+            "low80": projection.month_end.low80,
+            "high80": projection.month_end.high80,
         },
         "quality_checks": len(played.checks),
         "quality_outcomes": dict(outcomes),
@@ -122,8 +122,9 @@ def _print_spend(console: Any, played: Played) -> None:
     daily = [float(entry.cost_usd or 0) for entry in played.projected.history] + [float(played.projected.today_usd)]
     console.print(f"  {sparkline(daily)}  a day each, today {usd(daily[-1])}", highlight=False)
     console.print(
-        f"  this month so far {usd(projection.spent_usd)}, projected [bold]{usd(projection.month_end_usd)}[/] "
-        f"(80 %: {usd(projection.low80)} to {usd(projection.high80)}); plot: {escape(str(facts['plot']))}\n",
+        f"  this month so far {usd(projection.spent_usd)}, projected [bold]{usd(projection.month_end.expected)}[/] "
+        f"(80 %: {usd(projection.month_end.low80)} to {usd(projection.month_end.high80)}); "
+        f"plot: {escape(str(facts['plot']))}\n",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
 

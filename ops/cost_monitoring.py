@@ -119,9 +119,9 @@ def show_projection(priced: Sequence[Priced], today: Window) -> None:
         return
     rows = [
         ("spent so far", usd(projection.spent_usd)),
-        ("expected at the end", usd(projection.month_end_usd)),
-        ("80 of 100 months end in", f"{usd(projection.low80)} to {usd(projection.high80)}"),
-        ("95 of 100 months end in", f"{usd(projection.low95)} to {usd(projection.high95)}"),
+        ("expected at the end", usd(projection.month_end.expected)),
+        ("80 of 100 months end in", f"{usd(projection.month_end.low80)} to {usd(projection.month_end.high80)}"),
+        ("95 of 100 months end in", f"{usd(projection.month_end.low95)} to {usd(projection.month_end.high95)}"),
     ]
     print(f"March, from {projection.history_days} days of history\n{plain_table(rows)}\n")
 

@@ -5,16 +5,16 @@ Before it: `tasks/sources/` parse. After it: `tasks/write_usage.py` writes the e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
-from ops.cost.pricing import RateCard, cost, rate_cards
+from ops.cost.pricing import RateCard, TokenSums, cost, price_ratio, rate_cards, same_prices
 from ops.money import stored
 from ops.usage import UsageEvent
 from tasks.stores.usage import Price, add_rate_cards
@@ -23,6 +23,7 @@ CARDS = 20_000
 _FREE = Price(Decimal(0), "gateway-cache")
 _UNKNOWN = Price()
 _Key = tuple[str, str, str | None, date]
+ModelDay = tuple[datetime, str, str]  # UTC midnight, vendor, model
 
 
 class Pricer:
@@ -57,6 +58,19 @@ def _price(event: UsageEvent, cards: tuple[RateCard, ...]) -> Price:
         return _FREE
     found = cost(event, cards)
     return _UNKNOWN if found is None else Price(stored(found), cards[0].price_source, cards[0].snapshot)
+
+
+def price_changes(usage: Mapping[ModelDay, TokenSums], today: date) -> dict[ModelDay, Decimal]:
+    """Return how many times as dear each day's tokens of a model would be today, where its price has changed since.
+
+    By the book's cards of the standard tier and the smallest inputs: a change mostly moves all of a model's prices.
+    """
+    found: dict[ModelDay, Decimal] = {}
+    for (day, vendor, model), sums in usage.items():
+        then, now = _cards(vendor, model, None, day.date()), _cards(vendor, model, None, today)
+        if then and now and not same_prices(then[0], now[0]):
+            found[day, vendor, model] = price_ratio(sums, then[0], now[0])
+    return found
 
 
 @lru_cache(maxsize=CARDS)

@@ -1,4 +1,4 @@
-"""Project the month's cost from the daily roll-up, and keep the projection.
+"""Project the month's and the next seven days' cost from the daily roll-up, in all and by part, and keep it.
 
 Before it: `tasks/load_file.py` priced and rolled up. Between: `ops.cost.projection` decides. After it:
 `tasks/show_projection.py` draws and writes what people see.
@@ -6,9 +6,9 @@ Before it: `tasks/load_file.py` priced and rolled up. Between: `ops.cost.project
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import sqlalchemy as sa
@@ -16,9 +16,13 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from ops.cost.projection import DaySpend, Projection, project_month
+from ops.cost.scopes import TOTAL, Scope
 from ops.window import Window, floor_day
+from tasks.price_usage import price_changes
 from tasks.settings import Settings
 from tasks.stores import costs
+
+ACTIVE = timedelta(days=56)  # a part without spend for so long is not projected
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +35,55 @@ class ProjectedCosts:
     month_events: int
     unpriced_events: int
     budget_usd: Decimal | None = None  # of the month, in total
+    parts: Mapping[Scope, Projection] = field(default_factory=dict)  # teams, features, models
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def project_costs(engine: sa.Engine, settings: Settings, now: datetime) -> ProjectedCosts:
-    """Project the cost of the calendar month of `now`, in the settings' time zone."""
+    """Project the cost of the calendar month of `now`, in the settings' time zone, at the prices of now."""
     month = Window.month_of(now, settings.zone)
     with engine.begin() as connection:
-        history = costs.daily(connection, settings.tenant, now)
+        days = daily(connection, settings.tenant, now)
         today = costs.spent(connection, settings.tenant, Window(max(floor_day(now), month.start), now))
         events, unpriced, _ = costs.totals(connection, settings.tenant, Window(month.start, now))
+        history = days.get(TOTAL, ([], Decimal(0)))[0]
         projection = project_month(history, today, month, now)
-        if projection is not None:
-            costs.save_projection(connection, settings.tenant, projection, now, unpriced)
+        parts = _parts(days, month, now)
+        whole = {} if projection is None else {TOTAL: projection}
+        costs.save_projections(connection, settings.tenant, {**whole, **parts}, now, unpriced)
     budget = next((budget.monthly_usd for budget in settings.budgets), None)
-    return ProjectedCosts(projection, history, today, events, unpriced, budget)
+    return ProjectedCosts(projection, history, today, events, unpriced, budget, parts)
+
+
+def daily(
+    connection: sa.Connection, tenant: str, now: datetime, length: timedelta = costs.HISTORY
+) -> dict[Scope, tuple[list[DaySpend], Decimal]]:
+    """Return of every scope the full days of `length` before `now`, at today's prices, and today's cost so far.
+
+    A day on which nothing at all is recorded is a gap to all; on another a part without a record spent nothing.
+    """
+    today = floor_day(now)
+    ratios = price_changes(costs.model_days(connection, tenant, now, length), today.date())
+    found = costs.scope_days(connection, tenant, now, ratios, length)
+    recorded = found.get(TOTAL, {})
+    return {scope: (_history(days, recorded, today), days.get(today, Decimal(0))) for scope, days in found.items()}
+
+
+def _history(days: Mapping[datetime, Decimal], recorded: Mapping[datetime, Decimal], today: datetime) -> list[DaySpend]:
+    first = min(days)
+    zero = {day: Decimal(0) for day in recorded}
+    known = {**zero, **days}
+    return [DaySpend(day.date(), known.get(day)) for day in Window(first, today).days()] if first < today else []
+
+
+def _parts(
+    days: Mapping[Scope, tuple[list[DaySpend], Decimal]], month: Window, now: datetime
+) -> dict[Scope, Projection]:
+    since = (floor_day(now) - ACTIVE).date()
+    found: dict[Scope, Projection] = {}
+    for scope, (history, today) in days.items():
+        is_active = today > 0 or any(entry.cost_usd for entry in history if entry.day >= since)
+        projection = project_month(history, today, month, now) if is_active and scope != TOTAL else None
+        if projection is not None:
+            found[scope] = projection
+    return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +24,7 @@ from ops.money import usd
 from ops.window import Window
 from tasks.project_costs import ProjectedCosts
 
+PARTS_SHOWN = 20
 _BLUE, _RED = "#1D4ED8", "#D92D20"
 _dates: Any = dates  # matplotlib leaves its module of dates untyped
 
@@ -46,13 +48,13 @@ def _draw(axes: Axes, projected: ProjectedCosts, projection: Projection, now: da
     axes.plot(_dates.date2num(days), sums, color=_BLUE, linewidth=2, label=f"spent {usd(projection.spent_usd)}")
     ends, spent = _dates.date2num([days[-1], projection.month.end]), sums[-1]
     for share, low, high, alpha in (
-        (95, projection.low95, projection.high95, 0.12),
-        (80, projection.low80, projection.high80, 0.22),
+        (95, projection.month_end.low95, projection.month_end.high95, 0.12),
+        (80, projection.month_end.low80, projection.month_end.high80, 0.22),
     ):
         label = f"{share} %: {usd(low)} to {usd(high)}"
         axes.fill_between(ends, [spent, float(low)], [spent, float(high)], color=_BLUE, alpha=alpha, label=label)
-    expected = [spent, float(projection.month_end_usd)]
-    axes.plot(ends, expected, "--", color=_BLUE, label=f"projected {usd(projection.month_end_usd)}")
+    expected = [spent, float(projection.month_end.expected)]
+    axes.plot(ends, expected, "--", color=_BLUE, label=f"projected {usd(projection.month_end.expected)}")
     if projected.budget_usd is not None:
         budget = projected.budget_usd
         axes.axhline(float(budget), color=_RED, linewidth=1, label=f"budget {usd(budget)}: {judge(projection, budget)}")
@@ -77,8 +79,10 @@ def summary(projected: ProjectedCosts) -> str:
     projection = projected.projection
     if projection is None:
         return "no cost is known yet"
-    interval = f"80 %: {usd(projection.low80)} to {usd(projection.high80)}"
-    line = f"{usd(projection.spent_usd)} spent, {usd(projection.month_end_usd)} projected for the month ({interval})"
+    interval = f"80 %: {usd(projection.month_end.low80)} to {usd(projection.month_end.high80)}"
+    line = (
+        f"{usd(projection.spent_usd)} spent, {usd(projection.month_end.expected)} projected for the month ({interval})"
+    )
     budget = projected.budget_usd
     return line if budget is None else f"{line}; the budget of {usd(budget)} {_verdict(budget, projection)}"
 
@@ -98,19 +102,43 @@ def report_markdown(projected: ProjectedCosts, now: datetime) -> str:
         note += (
             f"\n\n**{projected.unpriced_events:,} of {projected.month_events:,} events have no price** and are missing."
         )
+    week = projection.seven_days
     image = base64.b64encode(plot_png(projected, now)).decode()
     return (
         f"# Cost projection, as of {now:%Y-%m-%d %H:%M} UTC\n\n"
         "| | USD |\n|---|---:|\n"
         f"| Spent this month | {usd(projection.spent_usd)} |\n"
-        f"| **Projected for the month** | **{usd(projection.month_end_usd)}** |\n"
-        f"| 80 % interval | {usd(projection.low80)} to {usd(projection.high80)} |\n"
-        f"| 95 % interval | {usd(projection.low95)} to {usd(projection.high95)} |\n"
+        f"| **Projected for the month** | **{usd(projection.month_end.expected)}** |\n"
+        f"| 80 % interval | {usd(projection.month_end.low80)} to {usd(projection.month_end.high80)} |\n"
+        f"| 95 % interval | {usd(projection.month_end.low95)} to {usd(projection.month_end.high95)} |\n"
         f"{_budget_row(projected.budget_usd, projection)}"
         f"| Level per day | {usd(projection.level_usd_per_day)} |\n"
+        f"| Next seven days | {usd(week.expected)}, 80 %: {usd(week.low80)} to {usd(week.high80)} |\n"
         f"| Days of history | {projection.history_days} |{note}\n\n"
-        f"![Spend and projection](data:image/png;base64,{image})\n"
+        f"![Spend and projection](data:image/png;base64,{image})\n{_parts_table(projected)}"
     )
+
+
+def _parts_table(projected: ProjectedCosts) -> str:
+    if not projected.parts:
+        return ""
+    dearest = sorted(projected.parts.items(), key=lambda part: part[1].month_end.expected, reverse=True)[:PARTS_SHOWN]
+    rows = "".join(f"| {cell(str(scope))} | {_amounts(projection)} |\n" for scope, projection in dearest)
+    title = f"\n## The dearest {len(dearest):,} of {len(projected.parts):,} teams, features and models\n\n"
+    return f"{title}| | Spent | Month | 80 % | Next 7 days |\n|---|---:|---:|---:|---:|\n{rows}"
+
+
+def _amounts(projection: Projection) -> str:
+    month = projection.month_end
+    interval = f"{usd(month.low80)} to {usd(month.high80)}{' (low history)' if projection.low_history else ''}"
+    amounts = (usd(projection.spent_usd), usd(month.expected), interval, usd(projection.seven_days.expected))
+    return " | ".join(amounts)
+
+
+def cell(text: str) -> str:
+    """Return a text that is one cell of a Markdown table, whatever is in it."""
+    safe = "".join(char if char.isprintable() else " " for char in text)
+    return re.sub(r"([\\`*_{}\[\]<>|#~&])", r"\\\1", safe)
 
 
 def _budget_row(budget: Decimal | None, projection: Projection) -> str:

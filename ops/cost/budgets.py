@@ -24,6 +24,6 @@ def judge(projection: Projection, monthly_usd: Decimal) -> BudgetState:
     """Compare the month's spend and its 80 % interval with the budget."""
     if projection.spent_usd > monthly_usd:
         return BudgetState.CROSSED
-    if projection.low80 > monthly_usd:
+    if projection.month_end.low80 > monthly_usd:
         return BudgetState.WILL_BE_CROSSED
-    return BudgetState.AT_RISK if projection.high80 > monthly_usd else BudgetState.KEPT
+    return BudgetState.AT_RISK if projection.month_end.high80 > monthly_usd else BudgetState.KEPT

@@ -22,6 +22,7 @@ PRICE_SOURCE = "genai-prices"
 SNAPSHOT = f"{PRICE_SOURCE}/{genai_prices.__version__}"
 _PER_THOUSAND = 1000
 _ZERO = Decimal(0)
+_PRICES = ("input_usd", "cached_usd", "cache_write_usd", "cache_write_1h_usd", "output_usd", "request_usd")
 _BILLED = {"input_mtok", "output_mtok", "requests_kcount"}
 
 
@@ -104,6 +105,42 @@ def cost(event: UsageEvent, cards: Iterable[RateCard]) -> Decimal | None:
     if event.output_tokens:
         total += card.output_usd * event.output_tokens
     return total
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSums:
+    """What many calls used together; the parts of the input are counted in it, as in `UsageEvent`."""
+
+    requests: int
+    input_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+
+
+def price_ratio(sums: TokenSums, then: RateCard, now: RateCard) -> Decimal:
+    """Return how many times as dear the same tokens are on another card; 1 where they cost nothing.
+
+    Cards are linear, so the sums of many calls do as well as each: all on the same brackets.
+    """
+    before, after = _price_of(sums, then), _price_of(sums, now)
+    return after / before if before else Decimal(1)
+
+
+def _price_of(sums: TokenSums, card: RateCard) -> Decimal:
+    uncached = sums.input_tokens - sums.cached_tokens - sums.cache_write_tokens
+    return (
+        (card.request_usd or _ZERO) * sums.requests
+        + card.input_usd * uncached
+        + card.cached_usd * sums.cached_tokens
+        + card.cache_write_usd * sums.cache_write_tokens
+        + card.output_usd * sums.output_tokens
+    )
+
+
+def same_prices(one: RateCard, other: RateCard) -> bool:
+    """Say whether two cards charge the same."""
+    return all(getattr(one, name) == getattr(other, name) for name in _PRICES)
 
 
 def _is_unknown(event: UsageEvent, card: RateCard) -> bool:

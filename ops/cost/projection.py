@@ -1,8 +1,9 @@
-"""What the month will cost: a robust level times a weekday profile, with intervals from the method's own errors.
+"""What the month and the next seven days will cost: a robust level times a weekday profile, and how sure that is.
 
 Before it: `tasks/stores` sums priced events into daily spend. After it: `tasks/project_costs.py` stores the projection,
-and budgets and alerts read it. The method ("WPR-CP") was chosen by a backtest on month-end tasks, where it beat
-run-rate, seasonal naive and the statistical libraries.
+and budgets and alerts read it. `backtest.py` measures it. The method ("WPR-CP") beats run-rate, seasonal naive and the
+statistical libraries on real daily series; half-life, profile, change point and quantiles were chosen on one half of
+the public series alone (by a hash of their names).
 """
 
 from __future__ import annotations
@@ -18,25 +19,30 @@ from statistics import fmean, median
 from ops.window import Window
 
 _WEEK = 7
-_HISTORY_DAYS = 56
+HISTORY_DAYS = 84  # that are looked at: twelve weeks of weekdays
+_LEVEL_DAYS = 56
 _ENOUGH_DAYS = 14
-_SHRINK = 2
-_HALF_LIFE_DAYS = 6
+_SHRINK = 0.5
+_HALF_LIFE_DAYS = 4
 _MAD_TO_SIGMA = 1.4826  # of a normal distribution
 _CLIP_SIGMAS = 3
-_SHIFT_RATIO = 1.5
-_SHIFT_DAYS = range(4, 29)  # the fewest and the most days in a row that make a new level
+_SHIFT_RATIO = 1.4
+_SHIFT_DAYS = range(5, 29)  # the fewest and the most days in a row that make a new level
 _PRIOR_DAYS = 28
-_TYPICAL_ERROR = 0.12
+_TYPICAL_ERROR, _TYPICAL_WEIGHT = 0.12, 4
+_TYPICAL_HORIZON, _HORIZON_POWER = 14, 0.25  # an error of so many days to come; of more it is larger
 _SHORTEST_RUN = timedelta(hours=1)
 _CENT_FRACTION = Decimal("0.000001")
 _DAY = timedelta(days=1)
 
-# Conformal quantiles of (actual / projected - 1) / own error, for the part of the month still to come, from 4,800
-# projections of simulated tenants: lognormal noise, drift, weekends and level shifts. Spend errs upward; so do they.
-_QUANTILES_80 = (-1.1, 2.3)
-_QUANTILES_95 = (-2.25, 4.6)
+# Quantiles of (actual / projected - 1) / own error, on the half of the series that everything here was chosen on. Spend
+# errs upward; so do they. (low80, high80), (low95, high95):
+_MONTH_QUANTILES = ((-0.99, 1.75), (-1.94, 3.73))  # of the part of a month to come, each series weighing the same
+_WEEK_QUANTILES = ((-1.16, 1.93), (-2.20, 6.00))  # of seven days, each task weighing the same
 _LOW_HISTORY = (0.45, 6.0)
+
+
+_Quantiles = tuple[tuple[float, float], tuple[float, float]]
 
 
 class Method(StrEnum):
@@ -54,22 +60,44 @@ class DaySpend:
     cost_usd: Decimal | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Projection:
-    """The month's expected spend, with the intervals that 80 and 95 of 100 months should end in."""
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """An expected amount, with the intervals that 80 and 95 of 100 should fall into."""
 
-    month: Window
-    spent_usd: Decimal
-    month_end_usd: Decimal
+    expected: Decimal
     low80: Decimal
     high80: Decimal
     low95: Decimal
     high95: Decimal
+
+    def plus(self, known: Decimal) -> Spread:
+        """Add an amount that is certain."""
+        return Spread(*(getattr(self, name) + known for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projection:
+    """What the month will cost in all, and what the seven days from now on will."""
+
+    month: Window
+    spent_usd: Decimal
+    month_end: Spread
+    seven_days: Spread
+    days: tuple[tuple[date, Decimal], ...]  # expected from now on: the rest of today, then whole days
     level_usd_per_day: Decimal
     method: Method
     history_days: int
     low_history: bool
     change_point: date | None
+
+    def exhausts(self, usd: Decimal) -> date | None:
+        """Return the day of this month on which so much will be spent; None when it will not be."""
+        total = self.spent_usd
+        for day, expected in self.days:
+            total += expected
+            if total >= usd and _share(day, self.month):
+                return day
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +105,31 @@ class _Level:
     usd_per_day: float
     profile: Sequence[float]
     change_point: date | None
+    error: float | None  # of its own; None under 14 days of history
 
-    def expect(self, days: Iterable[tuple[date, float]]) -> float:
-        return sum(share * self.usd_per_day * self.profile[day.weekday()] for day, share in days)
+    def expect(self, day: date, share: float = 1.0) -> float:
+        return share * self.usd_per_day * self.profile[day.weekday()]
+
+    def rest_of_month(self, days: Sequence[tuple[date, float]]) -> Spread:
+        length = sum(share for _, share in days)
+        return self._spread(days, _MONTH_QUANTILES, (length / _TYPICAL_HORIZON) ** _HORIZON_POWER)
+
+    def seven_days(self, days: Sequence[tuple[date, float]]) -> Spread:
+        return self._spread(days, _WEEK_QUANTILES, 1.0)
+
+    def _spread(self, days: Sequence[tuple[date, float]], quantiles: _Quantiles, scale: float) -> Spread:
+        total = sum(self.expect(day, share) for day, share in days)
+        if self.error is None:
+            (low80, high80), (low95, high95) = _LOW_HISTORY, _LOW_HISTORY
+        else:
+            (low80, high80), (low95, high95) = (
+                (max(0.0, 1 + self.error * scale * low), 1 + self.error * scale * high) for low, high in quantiles
+            )
+        return Spread(*(_usd(total * factor) for factor in (1.0, low80, high80, low95, high95)))
 
 
 def project_month(history: Sequence[DaySpend], today_spent: Decimal, month: Window, now: datetime) -> Projection | None:
-    """Project the month's total; None when nothing was ever spent or known.
+    """Project the month's total and the next seven days; None when nothing was ever spent or known.
 
     `history` is full UTC days up to yesterday, at today's prices (so that a known price change needs no detection);
     `today_spent` is what today cost until `now`. A gap inside the month is estimated like a day to come. Under 14 known
@@ -94,24 +140,21 @@ def project_month(history: Sequence[DaySpend], today_spent: Decimal, month: Wind
     known = {entry.day: float(entry.cost_usd) for entry in history if entry.cost_usd is not None}
     if not known and today_spent == 0:
         return None
-    recent = _recent(known, today)
-    level = _fit(recent, today) if recent else _run_rate(today_spent, now)
+    recent = {day: cost for day, cost in known.items() if day >= today - HISTORY_DAYS * _DAY}
+    is_known = any(day >= today - _LEVEL_DAYS * _DAY for day in recent)
+    level = _fit(recent, today) if is_known else _run_rate(today_spent, now)
     spent = _spent(history, today_spent, month)
-    to_come = level.expect(_days_to_come(history, month, now))
-    low_history = len(recent) < _ENOUGH_DAYS
-    (low80, high80), (low95, high95) = _factors(known, today, low_history)
+    ahead = list(_shares(Window(now, max(month.end, now + (_WEEK + 1) * _DAY))))
     return Projection(
         month=month,
         spent_usd=spent,
-        month_end_usd=spent + _usd(to_come),
-        low80=spent + _usd(to_come * low80),
-        high80=spent + _usd(to_come * high80),
-        low95=spent + _usd(to_come * low95),
-        high95=spent + _usd(to_come * high95),
+        month_end=level.rest_of_month(_days_to_come(history, month, now)).plus(spent),
+        seven_days=level.seven_days(list(_shares(Window(now, now + _WEEK * _DAY)))),
+        days=tuple((day, _usd(level.expect(day, share))) for day, share in ahead),
         level_usd_per_day=_usd(level.usd_per_day),
-        method=Method.WEEKDAY_LEVEL if recent else Method.RUN_RATE,
+        method=Method.WEEKDAY_LEVEL if is_known else Method.RUN_RATE,
         history_days=len(known),
-        low_history=low_history,
+        low_history=level.error is None,
         change_point=level.change_point,
     )
 
@@ -128,7 +171,11 @@ def _spent(history: Sequence[DaySpend], today_spent: Decimal, month: Window) -> 
 def _days_to_come(history: Sequence[DaySpend], month: Window, now: datetime) -> list[tuple[date, float]]:
     gaps = [(entry.day, _share(entry.day, month)) for entry in history if entry.cost_usd is None]
     rest = Window(min(max(now, month.start), month.end), month.end)
-    return gaps + [(day.date(), _share(day.date(), rest)) for day in rest.days()]
+    return gaps + list(_shares(rest))
+
+
+def _shares(window: Window) -> Iterable[tuple[date, float]]:
+    return ((day.date(), _share(day.date(), window)) for day in window.days())
 
 
 def _share(day: date, window: Window) -> float:
@@ -139,24 +186,23 @@ def _share(day: date, window: Window) -> float:
 
 def _run_rate(today_spent: Decimal, now: datetime) -> _Level:
     elapsed = max(now - datetime.combine(now.astimezone(UTC).date(), time(0), tzinfo=UTC), _SHORTEST_RUN)
-    return _Level(float(today_spent) / (elapsed / _DAY), [1.0] * _WEEK, None)
+    return _Level(float(today_spent) / (elapsed / _DAY), [1.0] * _WEEK, None, None)
 
 
-def _recent(known: dict[date, float], today: date) -> dict[date, float]:
-    return {day: cost for day, cost in known.items() if today - _HISTORY_DAYS * _DAY <= day < today}
+Flat = Sequence[tuple[date, float]]  # spend without its weekday
 
 
 def _fit(recent: dict[date, float], today: date) -> _Level:
     profile = _weekday_profile(recent, today)
-    flat = [(day, cost / profile[day.weekday()]) for day, cost in recent.items()]
-    change_point = _change_point(flat)
-    if change_point:
-        flat = [(day, cost) for day, cost in flat if day >= change_point]
-    return _Level(_level(flat, today), profile, change_point)
+    first = today - _LEVEL_DAYS * _DAY
+    flat = [(day, cost / profile[day.weekday()]) for day, cost in recent.items() if day >= first]
+    since = _since_change(flat)
+    error = _own_error(flat, today) if len(flat) >= _ENOUGH_DAYS else None
+    return _Level(_level(since), profile, since[0][0] if len(since) < len(flat) else None, error)
 
 
 def _weekday_profile(costs: dict[date, float], today: date) -> list[float]:
-    """Return seven factors, Monday first: the median of day / week mean, shrunk as if two more weeks were flat."""
+    """Return seven factors, Monday first: the median of day / week mean, shrunk as if half a week more were flat."""
     weeks: dict[int, dict[date, float]] = {}
     for day, cost in costs.items():
         weeks.setdefault((today - day - _DAY).days // _WEEK, {})[day] = cost
@@ -169,51 +215,41 @@ def _weekday_profile(costs: dict[date, float], today: date) -> list[float]:
     return [factor / fmean(shrunk) for factor in shrunk]  # mean 1, so that the level is USD per day
 
 
-def _change_point(flat: Sequence[tuple[date, float]]) -> date | None:
-    """Find the first day of the longest final run that lies wholly above, or wholly below, the days before it."""
+def _since_change(flat: Flat) -> Flat:
+    """Return the longest final run of days that lies wholly above, or wholly below, the days before it; else all."""
     for length in reversed(_SHIFT_DAYS):
         before, after = flat[-length - _PRIOR_DAYS : -length], flat[-length:]
         if len(before) < _WEEK:
             continue
         usual = median(cost for _, cost in before)
-        if all(cost > usual * _SHIFT_RATIO for _, cost in after) or all(
-            cost < usual / _SHIFT_RATIO for _, cost in after
-        ):
-            return after[0][0]
-    return None
+        lowest, highest = min(cost for _, cost in after), max(cost for _, cost in after)
+        if lowest > usual * _SHIFT_RATIO or highest < usual / _SHIFT_RATIO:
+            return after
+    return flat
 
 
-def _level(flat: Sequence[tuple[date, float]], today: date) -> float:
-    """Average the clipped days with a 6-day half-life."""
+def _level(flat: Flat) -> float:
+    """Average the clipped days with a 4-day half-life."""
     centre = median(cost for _, cost in flat)
     spread = _CLIP_SIGMAS * _MAD_TO_SIGMA * median(abs(cost - centre) for _, cost in flat)
     if centre == 0:
         spread = max(cost for _, cost in flat)  # mostly idle: the few busy days are the signal, not outliers
-    weights = [exp2(-(today - day).days / _HALF_LIFE_DAYS) for day, _ in flat]
+    last = flat[-1][0]
+    weights = [exp2((day - last).days / _HALF_LIFE_DAYS) for day, _ in flat]
     clipped = [min(max(cost, centre - spread), centre + spread) for _, cost in flat]
     return sum(weight * cost for weight, cost in zip(weights, clipped, strict=True)) / sum(weights)
 
 
-def _factors(
-    known: dict[date, float], today: date, low_history: bool
-) -> tuple[tuple[float, float], tuple[float, float]]:
-    if low_history:
-        return _LOW_HISTORY, _LOW_HISTORY
-    scale = _own_error(known, today)
-    (low80, high80), (low95, high95) = _QUANTILES_80, _QUANTILES_95
-    return (max(0.0, 1 + scale * low80), 1 + scale * high80), (max(0.0, 1 + scale * low95), 1 + scale * high95)
-
-
-def _own_error(known: dict[date, float], today: date) -> float:
-    """Return the mean relative error of past 7-day projections, shrunk to 0.12 as if two more had missed by that."""
+def _own_error(flat: Flat, today: date) -> float:
+    """Return the mean relative error of the level in past weeks, shrunk to 0.12 as if four more had missed by that."""
     errors = []
-    for back in range(_WEEK, _HISTORY_DAYS, _WEEK):
+    for back in range(_WEEK, _LEVEL_DAYS - _ENOUGH_DAYS + 1, _WEEK):
         origin = today - back * _DAY
-        past = _recent(known, origin)
-        if len(past) < _ENOUGH_DAYS:
+        past = [entry for entry in flat if entry[0] < origin]
+        truth = [cost for day, cost in flat if origin <= day < origin + _WEEK * _DAY]
+        if len(past) < _ENOUGH_DAYS or not truth:
             continue
-        truth = {day: cost for day, cost in known.items() if origin <= day < origin + _WEEK * _DAY}
-        expected = _fit(past, origin).expect((day, 1.0) for day in truth)
-        if expected > 0:
-            errors.append(abs(sum(truth.values()) / expected - 1))
-    return (sum(errors) + _SHRINK * _TYPICAL_ERROR) / (len(errors) + _SHRINK)
+        level = _level(_since_change(past))
+        if level > 0:
+            errors.append(abs(fmean(truth) / level - 1))
+    return (sum(errors) + _TYPICAL_WEIGHT * _TYPICAL_ERROR) / (len(errors) + _TYPICAL_WEIGHT)

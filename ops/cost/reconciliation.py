@@ -84,7 +84,7 @@ class Line:
             return Agreement.NOT_FINAL
         if self.ours is None or self.theirs is None:
             return Agreement.ONLY_THERE if self.ours is None else Agreement.ONLY_HERE
-        tokens, usd = (_excess(*side) for side in (self._tokens(), self._usd()))
+        tokens, usd = _excess(*self._tokens()), _excess(*self._usd())
         if tokens is not None and abs(tokens) > tolerance:
             return Agreement.LOGS_MISS if tokens < 0 else Agreement.LOGS_EXCEED
         return Agreement.PRICE_DIFFERS if usd is not None and abs(usd) > tolerance else Agreement.AGREES
@@ -111,7 +111,7 @@ def _excess(ours: Decimal | int | None, theirs: Decimal | int | None) -> float |
         return None
     if theirs == 0:
         return float("inf") if ours else 0.0
-    return float(Decimal(ours - theirs) / Decimal(abs(theirs)))
+    return float((Decimal(ours) - Decimal(theirs)) / abs(Decimal(theirs)))
 
 
 def family(model: str) -> str:

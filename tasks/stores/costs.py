@@ -1,37 +1,64 @@
-"""Cost by day, and the projections made of it."""
+"""Cost by day of everything and of its parts, and the projections made of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
 
-from ops.cost.projection import DaySpend, Projection
+from ops.cost.pricing import TokenSums
+from ops.cost.projection import Projection
+from ops.cost.scopes import Scope, ScopeKind
 from ops.window import Window, floor_day
+from tasks.stores.sql import statement
 from tasks.stores.tables import cost_projections, usage_events, usage_hourly
 
-_HISTORY = timedelta(days=120)
+HISTORY = timedelta(days=92)  # what a projection looks at, and the whole of a month
+_ENDS = ("low80", "high80", "low95", "high95")
+Ratios = Mapping[tuple[datetime, str, str], Decimal]  # by UTC midnight, vendor and model
 
 
-def daily(connection: sa.Connection, tenant: str, now: datetime) -> list[DaySpend]:
-    """Return the cost of every full UTC day before `now`, from the first one with events; days without are gaps."""
-    day = sa.func.date_trunc("day", usage_hourly.c.hour, "UTC").label("day")
+def scope_days(
+    connection: sa.Connection, tenant: str, now: datetime, ratios: Ratios, length: timedelta = HISTORY
+) -> dict[Scope, dict[datetime, Decimal]]:
+    """Return the cost by UTC midnight of the total and of every team, feature and model, up to `now`."""
+    keys = list(ratios)
     rows = connection.execute(
-        sa.select(day, sa.func.sum(usage_hourly.c.cost_usd).label("cost_usd"))
-        .where(
-            usage_hourly.c.tenant_id == tenant,
-            usage_hourly.c.hour >= floor_day(now) - _HISTORY,
-            usage_hourly.c.hour < floor_day(now),
-        )
-        .group_by(day)
-        .order_by(day)
-    ).all()
-    known: dict[datetime, Decimal] = {row.day: row.cost_usd for row in rows}
-    if not known:
-        return []
-    span = Window(min(known), floor_day(now))
-    return [DaySpend(at.date(), known.get(at)) for at in span.days()]
+        statement("scope_days"),
+        {
+            "tenant": tenant, "start": floor_day(now) - length, "end": now,
+            "days": [key[0] for key in keys], "vendors": [key[1] for key in keys], "models": [key[2] for key in keys],
+            "ratios": list(ratios.values()),
+        },
+    )  # fmt: skip
+    found: dict[Scope, dict[datetime, Decimal]] = {}
+    for row in rows:
+        if row.scope == ScopeKind.TOTAL or row.key:
+            found.setdefault(Scope(ScopeKind(row.scope), row.key), {})[row.day] = row.cost_usd
+    return found
+
+
+def model_days(
+    connection: sa.Connection, tenant: str, now: datetime, length: timedelta = HISTORY
+) -> dict[tuple[datetime, str, str], TokenSums]:
+    """Return what every model used on every full UTC day before `now`."""
+    hourly = usage_hourly.c
+    day = sa.func.date_trunc("day", hourly.hour, "UTC").label("day")
+    names = ("input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens")
+    sums = [sa.func.sum(hourly[name]).label(name) for name in ("events", *names)]
+    rows = connection.execute(
+        sa.select(day, hourly.vendor, hourly.model, *sums)
+        .where(hourly.tenant_id == tenant, hourly.hour >= floor_day(now) - length, hourly.hour < floor_day(now))
+        .group_by(day, hourly.vendor, hourly.model)
+    )
+    return {
+        (row.day, row.vendor, row.model): TokenSums(int(row.events), *(int(getattr(row, name)) for name in names))
+        for row in rows
+    }
 
 
 def spent(connection: sa.Connection, tenant: str, window: Window) -> Decimal:
@@ -58,27 +85,34 @@ def totals(connection: sa.Connection, tenant: str, window: Window) -> tuple[int,
     return int(row[0]), int(row[1]), Decimal(row[2])
 
 
-def save_projection(connection: sa.Connection, tenant: str, projection: Projection, now: datetime, gaps: int) -> None:
-    """Keep a projection; one made again for the same time replaces it. `gaps` is the month's events without a price."""
-    from sqlalchemy.dialects.postgresql import insert
+def save_projections(
+    connection: sa.Connection, tenant: str, projections: Mapping[Scope, Projection], now: datetime, gaps: int
+) -> None:
+    """Keep projections; those made again for the same time replace them. `gaps` is the month's unpriced events."""
+    rows = [_row(tenant, scope, projection, now, gaps) for scope, projection in projections.items()]
+    if not rows:
+        return
+    key = ("tenant_id", "month", "as_of", "scope", "key")
+    statement = insert(cost_projections)
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in key}
+    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), rows)
 
-    row = {
+
+def _row(tenant: str, scope: Scope, projection: Projection, now: datetime, gaps: int) -> dict[str, Any]:
+    month, week = projection.month_end, projection.seven_days
+    return {
         "tenant_id": tenant,
         "month": (projection.month.start + timedelta(days=1)).date().replace(day=1),  # its start may be the day before
         "as_of": now,
+        "scope": scope.kind.value,
+        "key": scope.key,
         "spent_usd": projection.spent_usd,
-        "month_end_usd": projection.month_end_usd,
-        "low80_usd": projection.low80,
-        "high80_usd": projection.high80,
-        "low95_usd": projection.low95,
-        "high95_usd": projection.high95,
+        "month_end_usd": month.expected,
+        **{f"{name}_usd": getattr(month, name) for name in _ENDS},
+        "week_usd": week.expected,
+        **{f"week_{name}_usd": getattr(week, name) for name in _ENDS},
         "method": projection.method.value,
         "history_days": projection.history_days,
         "low_history": projection.low_history,
         "unpriced_events": gaps,
     }
-    connection.execute(
-        insert(cost_projections)
-        .values(**row)
-        .on_conflict_do_update(index_elements=["tenant_id", "month", "as_of"], set_=row)
-    )

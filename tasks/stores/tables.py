@@ -163,11 +163,14 @@ watermarks = sa.Table(
 cost_projections = sa.Table(
     "cost_projections", metadata,
     sa.Column("tenant_id", sa.Text, primary_key=True), sa.Column("month", sa.Date, primary_key=True),
-    sa.Column("as_of", _TIME, primary_key=True),
+    sa.Column("as_of", _TIME, primary_key=True), sa.Column("scope", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
     *(sa.Column(name, _usd(), nullable=False) for name in (
         "spent_usd", "month_end_usd", "low80_usd", "high80_usd", "low95_usd", "high95_usd")),
     sa.Column("method", sa.Text, nullable=False), sa.Column("history_days", sa.Integer, nullable=False),
     sa.Column("low_history", sa.Boolean, nullable=False), sa.Column("unpriced_events", sa.BigInteger, nullable=False),
+    *(sa.Column(name, _usd()) for name in (
+        "week_usd", "week_low80_usd", "week_high80_usd", "week_low95_usd", "week_high95_usd")),
 )  # fmt: skip
 
 quality_checks = sa.Table(

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from cli.demo_report import gather, print_report, report_json, sparkline
 from cli.demo_story import Played, Story
 from cli.output import print_json
-from ops.cost.projection import DaySpend, Method, Projection
+from ops.cost.projection import DaySpend, Method, Projection, Spread
 from ops.monitoring.alerts import Alert, State, Summary, Tier
 from ops.monitoring.slack_message import render, render_note
 from ops.window import Window
@@ -29,9 +29,9 @@ from tests.hand_made import DAY, HOUR, MIDNIGHT, MINUTE, NOW, TENANT, event, hou
 
 MARCH = Window(MIDNIGHT - 4 * DAY, MIDNIGHT + 27 * DAY)
 PROJECTION = Projection(
-    month=MARCH, spent_usd=Decimal(40), month_end_usd=Decimal(300), low80=Decimal(250), high80=Decimal(420),
-    low95=Decimal(200), high95=Decimal(500), level_usd_per_day=Decimal(10), method=Method.WEEKDAY_LEVEL,
-    history_days=2, low_history=True, change_point=None,
+    month=MARCH, spent_usd=Decimal(40), month_end=Spread(*map(Decimal, (300, 250, 420, 200, 500))),
+    seven_days=Spread(*map(Decimal, (70, 60, 80, 50, 90))), days=(),
+    level_usd_per_day=Decimal(10), method=Method.WEEKDAY_LEVEL, history_days=2, low_history=True, change_point=None,
 )  # fmt: skip
 PROJECTED = ProjectedCosts(
     PROJECTION, [DaySpend(date(2026, 3, 3), Decimal(8)), DaySpend(date(2026, 3, 4), None)],

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from ops.cost.projection import Method
 from ops.window import floor_day
-from tasks.project_costs import ProjectedCosts, project_costs
+from tasks.project_costs import ProjectedCosts, daily, project_costs
 from tasks.settings import Settings
+from tasks.show_projection import report_markdown
 from tasks.stores.tables import cost_projections, usage_hourly
 from tests.hand_made import DAY, HOUR, MIDNIGHT, MINUTE, NOW, event, hour_row, insert, load, rows_of, spend_daily
 
@@ -33,9 +34,15 @@ def test_projection_of_a_steady_month_is_arithmetic(engine: sa.Engine, settings:
     projection = project(engine, settings).projection
     assert projection is not None
     assert projection.spent_usd == pytest.approx(4 * 12 + 6, abs=Decimal("0.001"))  # the 1st to the 4th, and today
-    assert float(projection.month_end_usd) == pytest.approx(4 * 12 + 6 + 26.5 * 12, abs=0.01)
+    assert float(projection.month_end.expected) == pytest.approx(4 * 12 + 6 + 26.5 * 12, abs=0.01)
     assert (projection.level_usd_per_day, projection.history_days) == (12, 28)
-    assert projection.low95 < projection.low80 < projection.month_end_usd < projection.high80 < projection.high95
+    assert (
+        projection.month_end.low95
+        < projection.month_end.low80
+        < projection.month_end.expected
+        < projection.month_end.high80
+        < projection.month_end.high95
+    )
 
 
 def test_projection_is_kept_and_replaced_when_repeated(engine: sa.Engine, settings: Settings) -> None:
@@ -44,11 +51,15 @@ def test_projection_is_kept_and_replaced_when_repeated(engine: sa.Engine, settin
     spend_today(engine, 6)
     again = project(engine, settings).projection
     assert again is not None
-    [row] = rows_of(engine, cost_projections)
+    [row] = rows_of(engine, cost_projections, cost_projections.c.scope == "total")
     assert (row.as_of, row.spent_usd, row.low_history) == (NOW, again.spent_usd, False)
-    assert (row.low80_usd, row.high95_usd, row.method) == (again.low80, again.high95, Method.WEEKDAY_LEVEL)
+    assert (row.low80_usd, row.high95_usd, row.method) == (
+        again.month_end.low80,
+        again.month_end.high95,
+        Method.WEEKDAY_LEVEL,
+    )
     project(engine, settings, NOW + HOUR)
-    assert len(rows_of(engine, cost_projections)) == 2
+    assert len(rows_of(engine, cost_projections, cost_projections.c.scope == "total")) == 2
 
 
 def test_projection_of_nothing_is_nothing(engine: sa.Engine, settings: Settings) -> None:
@@ -94,3 +105,43 @@ def test_month_is_that_of_the_settings_zone(
     projection = project(engine, settings, now, month_timezone=zone).projection
     assert projection is not None
     assert float(projection.spent_usd) == pytest.approx(spent, abs=0.01)
+
+
+def test_parts_are_projected_beside_the_whole(engine: sa.Engine, settings: Settings) -> None:
+    spend_daily(engine, 28, "6", feature="search", team_id="core")
+    spend_daily(engine, 28, "4", feature="chat", vendor="anthropic", model="claude-sonnet-4-5")
+    spend_daily(engine, 1, "9", until=MIDNIGHT - 70 * DAY, feature="given up")
+    projected = project(engine, settings)
+    by_name = {str(scope): float(part.month_end.expected) for scope, part in projected.parts.items()}
+    day_left = 26.5 + 4  # of 31: today's half is to come as well
+    assert by_name == pytest.approx({
+        "feature:search": 6 * day_left, "feature:chat": 4 * day_left, "team:core": 6 * day_left,
+        "model:openai/gpt-4o-mini": 6 * day_left, "model:anthropic/claude-sonnet-4-5": 4 * day_left,
+    }, rel=0.01)  # fmt: skip
+    kept = {(row.scope, row.key) for row in rows_of(engine, cost_projections)}
+    assert kept == {(scope.kind, scope.key) for scope in projected.parts} | {("total", "")}
+
+
+def test_day_without_a_record_is_a_gap_to_all_and_one_with_others_a_zero(engine: sa.Engine, settings: Settings) -> None:
+    rows = [hour_row(number * DAY, "5", feature="often") for number in range(1, 9) if number != 4]
+    insert(engine, usage_hourly, [*rows, hour_row(8 * DAY, "1", feature="seldom")])
+    with engine.connect() as connection:
+        days = daily(connection, settings.tenant, NOW)
+    costs = {str(scope): [entry.cost_usd for entry in history] for scope, (history, _) in days.items()}
+    assert costs["feature:often"] == [5, 5, 5, 5, None, 5, 5, 5]
+    assert costs["feature:seldom"] == [1, 0, 0, 0, None, 0, 0, 0]
+
+
+def test_history_is_repriced_at_todays_prices(engine: sa.Engine, settings: Settings) -> None:
+    now = datetime(2025, 6, 20, 12, tzinfo=UTC)  # o3 became five times cheaper on 10 June 2025: 10 to 2, 40 to 8 $
+    usage = {"vendor": "openai", "model": "o3", "input_tokens": 1_000_000, "output_tokens": 1_000_000}
+    load(engine, [event(number * DAY, now=now, **usage) for number in range(1, 16)], at=now)
+    with engine.connect() as connection:
+        history, _ = next(iter(daily(connection, settings.tenant, now).values()))
+    assert {entry.cost_usd for entry in history} == {2 + 8}
+
+
+def test_page_lists_the_dearest_parts(engine: sa.Engine, settings: Settings) -> None:
+    spend_daily(engine, 28, "6", feature="a|b [x](http://evil)")
+    page = report_markdown(project(engine, settings), NOW)
+    assert r"| feature:a\|b \[x\](http://evil) | $24.00 | $183.00 |" in page

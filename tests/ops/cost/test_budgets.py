@@ -20,7 +20,7 @@ def projection() -> Projection:
     found = project_month(history, Decimal(0), MONTH, NOW)
     assert found is not None
     assert found.spent_usd == 150
-    assert 250 < found.low80 < 300 < found.high80 < 350
+    assert 250 < found.month_end.low80 < 300 < found.month_end.high80 < 350
     return found
 
 
@@ -39,5 +39,5 @@ def test_budget_is_judged_by_the_interval(projection: Projection, budget: str, s
 
 
 def test_budget_equal_to_an_end_of_the_interval_is_on_its_kinder_side(projection: Projection) -> None:
-    assert judge(projection, projection.low80) is BudgetState.AT_RISK
-    assert judge(projection, projection.high80) is BudgetState.KEPT
+    assert judge(projection, projection.month_end.low80) is BudgetState.AT_RISK
+    assert judge(projection, projection.month_end.high80) is BudgetState.KEPT

@@ -8,8 +8,10 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
-from ops.cost.projection import DaySpend, Method, Projection
+from ops.cost.projection import DaySpend, Method, Projection, Spread
+from ops.cost.scopes import TOTAL, Scope, ScopeKind
 from ops.window import Window, floor_day
+from tasks import project_costs
 from tasks.stores import costs
 from tasks.stores.tables import cost_projections, usage_hourly
 from tests.hand_made import DAY, HOUR, MOMENT, NOW, event, hour_row, insert, load, rows_of
@@ -20,7 +22,7 @@ PER_INPUT, PER_OUTPUT = Decimal("0.00000015"), Decimal("0.0000006")  # gpt-4o-mi
 
 def daily(engine: sa.Engine, now: datetime = NOW) -> list[DaySpend]:
     with engine.connect() as connection:
-        return costs.daily(connection, "default", now)
+        return project_costs.daily(connection, "default", now).get(TOTAL, ([], Decimal(0)))[0]
 
 
 def at(when: datetime, cost: str, **fields: Any) -> dict[str, Any]:
@@ -50,9 +52,9 @@ def test_daily_ends_with_a_gap_where_the_records_do(engine: sa.Engine) -> None:
     assert [entry.cost_usd for entry in daily(engine)] == [1, None, None]
 
 
-def test_daily_goes_back_120_days(engine: sa.Engine) -> None:
-    insert(engine, usage_hourly, [at(MIDNIGHT - 120 * DAY, "1"), at(MIDNIGHT - 120 * DAY - HOUR, "1")])
-    assert daily(engine)[0].day == (MIDNIGHT - 120 * DAY).date()
+def test_daily_goes_back_92_days(engine: sa.Engine) -> None:
+    insert(engine, usage_hourly, [at(MIDNIGHT - 92 * DAY, "1"), at(MIDNIGHT - 92 * DAY - HOUR, "1")])
+    assert daily(engine)[0].day == (MIDNIGHT - 92 * DAY).date()
 
 
 def test_daily_of_nothing_is_nothing(engine: sa.Engine) -> None:
@@ -78,29 +80,36 @@ def test_totals_count_events_and_those_without_a_price(engine: sa.Engine) -> Non
 
 
 def projection(zone: str = "UTC", **changes: Any) -> Projection:
-    names = ("spent_usd", "month_end_usd", "low80", "high80", "low95", "high95", "level_usd_per_day")
-    usual: dict[str, Any] = {name: Decimal(number) for number, name in enumerate(names)}
-    usual |= {"month": Window.month_of(NOW, ZoneInfo(zone)), "method": Method.WEEKDAY_LEVEL, "history_days": 30}
-    return Projection(**{**usual, "low_history": False, "change_point": None, **changes})
+    month, week = (Spread(*map(Decimal, range(first, first + 5))) for first in (1, 11))
+    usual: dict[str, Any] = {
+        "month": Window.month_of(NOW, ZoneInfo(zone)), "spent_usd": Decimal(0), "month_end": month, "seven_days": week,
+        "days": (), "level_usd_per_day": Decimal(6), "method": Method.WEEKDAY_LEVEL, "history_days": 30,
+        "low_history": False, "change_point": None,
+    }  # fmt: skip
+    return Projection(**{**usual, **changes})
 
 
 def save(engine: sa.Engine, made: Projection, now: datetime = NOW, gaps: int = 0) -> None:
     with engine.begin() as connection:
-        costs.save_projection(connection, "default", made, now, gaps)
+        costs.save_projections(connection, "default", {TOTAL: made, Scope(ScopeKind.TEAM, "x"): made}, now, gaps)
 
 
-def test_projection_made_again_for_the_same_time_replaces_the_first(engine: sa.Engine) -> None:
+def test_projections_made_again_for_the_same_time_replace_the_first(engine: sa.Engine) -> None:
     save(engine, projection())
     save(engine, projection(spent_usd=Decimal("9.5"), method=Method.RUN_RATE, low_history=True), gaps=7)
     save(engine, projection(), NOW + HOUR)
-    first, second = rows_of(engine, cost_projections)
-    assert (first.as_of, second.as_of) == (NOW, NOW + HOUR)
+    rows = rows_of(engine, cost_projections)
+    assert [(row.as_of, row.scope, row.key) for row in rows] == [
+        (NOW, "team", "x"), (NOW, "total", ""), (NOW + HOUR, "team", "x"), (NOW + HOUR, "total", "")
+    ]  # fmt: skip
+    first, second = rows[1], rows[3]
     assert (first.spent_usd, first.method, first.low_history, first.unpriced_events) == (9.5, "run-rate", True, 7)
-    amounts = [second.spent_usd, second.month_end_usd, second.low80_usd, second.high80_usd, second.low95_usd]
-    assert [*amounts, second.high95_usd] == [0, 1, 2, 3, 4, 5]
+    month = [second.month_end_usd, second.low80_usd, second.high80_usd, second.low95_usd, second.high95_usd]
+    week = [second.week_usd, second.week_low80_usd, second.week_high80_usd, second.week_low95_usd]
+    assert [second.spent_usd, *month, *week, second.week_high95_usd] == [0, *range(1, 6), *range(11, 16)]
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Europe/Berlin", "America/Los_Angeles"])
 def test_projection_is_kept_under_the_first_of_its_month(engine: sa.Engine, zone: str) -> None:
     save(engine, projection(zone))
-    assert [row.month for row in rows_of(engine, cost_projections)] == [date(2026, 3, 1)]
+    assert {row.month for row in rows_of(engine, cost_projections)} == {date(2026, 3, 1)}

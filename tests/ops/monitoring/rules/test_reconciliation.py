@@ -55,5 +55,5 @@ def test_bill_tells_both_sides_and_where_they_differ() -> None:
 
 
 def test_bill_needs_a_tolerance() -> None:
-    with pytest.raises(InvalidValue, match="alerting.bill_tolerance"):
+    with pytest.raises(InvalidValue, match=r"alerting\.bill_tolerance"):
         sample("1", "1", tolerance=0)

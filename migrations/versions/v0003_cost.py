@@ -1,4 +1,4 @@
-"""Reconciliation and budgets: what both sides of a vendor's bill say, and what was told of a budget.
+"""Cost: projections of parts and of seven days, both sides of a vendor's bill, what was told of a budget.
 
 Every key begins with `tenant_id`, as in the foundation.
 """
@@ -55,11 +55,35 @@ CREATE TABLE watchkeeper.budget_events (
 );
 """
 
+PROJECTIONS = """
+ALTER TABLE watchkeeper.cost_projections
+    ADD scope text NOT NULL DEFAULT 'total', -- or team, feature, model
+    ADD key text NOT NULL DEFAULT '', -- which of them
+    ADD week_usd numeric(24, 12), -- the seven days after as_of; NULL in rows from before there was such a column
+    ADD week_low80_usd numeric(24, 12),
+    ADD week_high80_usd numeric(24, 12),
+    ADD week_low95_usd numeric(24, 12),
+    ADD week_high95_usd numeric(24, 12),
+    DROP CONSTRAINT cost_projections_pkey,
+    ADD PRIMARY KEY (tenant_id, month, as_of, scope, key);
+ALTER TABLE watchkeeper.cost_projections ALTER scope DROP DEFAULT, ALTER key DROP DEFAULT;
+"""
+WITHOUT = """
+DELETE FROM watchkeeper.cost_projections WHERE scope <> 'total';
+ALTER TABLE watchkeeper.cost_projections
+    DROP CONSTRAINT cost_projections_pkey,
+    DROP scope, DROP key, DROP week_usd, DROP week_low80_usd, DROP week_high80_usd, DROP week_low95_usd,
+    DROP week_high95_usd,
+    ADD PRIMARY KEY (tenant_id, month, as_of);
+"""
+
 
 def upgrade() -> None:
     op.execute(TABLES)
+    op.execute(PROJECTIONS)
 
 
 def downgrade() -> None:
+    op.execute(WITHOUT)
     for table in re.findall(r"CREATE TABLE (\S+)", TABLES):
         op.execute(f"DROP TABLE {table}")
