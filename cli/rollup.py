@@ -123,16 +123,16 @@ def _show(done: Verified) -> None:
     first = [difference for table in done.tables for difference in table.first]
     if first:
         click.echo()
-        print_table("The first differences", ("Roll-up", "Hour (UTC)", "Key", "Rolled up", "Counted"),
+        print_table("The first differences", ("Roll-up", "Time (UTC)", "Key", "Rolled up", "Counted"),
                     map(_row, first))  # fmt: skip
 
 
 def _row(difference: Difference) -> tuple[object, ...]:
     key = dict(difference.key)
-    hour = key.pop("hour")
+    time = key.pop(next(iter(key)))
     names = " ".join(f"{name}={value}" for name, value in key.items() if value is not None)
     kept, counted = difference.rolled_up, difference.counted
-    return difference.table, f"{hour:%Y-%m-%d %H:%M}", names, _sums(kept, counted), _sums(counted, kept)
+    return difference.table, f"{time:%Y-%m-%d %H:%M}", names, _sums(kept, counted), _sums(counted, kept)
 
 
 def _sums(sums: Mapping[str, Decimal] | None, others: Mapping[str, Decimal] | None) -> str:

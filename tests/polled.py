@@ -17,7 +17,7 @@ from tasks.settings import Source
 from tasks.sources import polled_kind_of
 from tasks.sources.interface import ApiKind
 from tasks.stores import ingest
-from tasks.stores.tables import latency_hourly, scores, usage_events, usage_hourly, usage_rejects
+from tasks.stores.tables import latency_hourly, scores, usage_daily_users, usage_events, usage_hourly, usage_rejects
 from tasks.write_usage import Loaded, Origin, Target, Writer
 from tests.api_server import ApiServer, Fault
 
@@ -59,7 +59,7 @@ def carried(
 
 def held(engine: sa.Engine, tenant: str = "default") -> dict[str, list[dict[str, Any]]]:
     """Return all that a tenant's tables hold, but for when it came there."""
-    tables = (usage_events, usage_hourly, latency_hourly, scores, usage_rejects)
+    tables = (usage_events, usage_hourly, latency_hourly, usage_daily_users, scores, usage_rejects)
     with engine.connect() as connection:
         return {table.name: _rows(connection, table, tenant) for table in tables}
 

@@ -23,6 +23,15 @@ SELECT tenant_id, date_trunc('hour', occurred_at, 'UTC') AS hour, vendor, model,
   FROM watchkeeper.usage_events
  WHERE status = 'success' AND latency_ms IS NOT NULL AND cache_hit IS NOT TRUE GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
+_USERS = """
+SELECT tenant_id, date_trunc('day', occurred_at, 'UTC') AS day, user_id, count(*) AS events,
+       sum((cost_usd IS NULL)::int) AS unpriced_events, sum(coalesce(cost_usd, 0)) AS cost_usd,
+       sum(coalesce(input_tokens, 0)) AS input_tokens, sum(coalesce(output_tokens, 0)) AS output_tokens
+  FROM watchkeeper.usage_events WHERE user_id IS NOT NULL GROUP BY 1, 2, 3
+"""
+_ROLLUPS = {
+    "watchkeeper.usage_hourly": _HOURLY, "watchkeeper.latency_hourly": _LATENCY, "watchkeeper.usage_daily_users": _USERS
+}  # fmt: skip
 
 
 def differences(engine: sa.Engine) -> list[Any]:
@@ -30,14 +39,14 @@ def differences(engine: sa.Engine) -> list[Any]:
     with engine.connect() as connection:
         return [
             row
-            for table, counted in (("watchkeeper.usage_hourly", _HOURLY), ("watchkeeper.latency_hourly", _LATENCY))
+            for table, counted in _ROLLUPS.items()
             for row in connection.execute(sa.text(_both_ways(table, counted)))
         ]
 
 
 def _both_ways(table: str, counted: str) -> str:
     return (
-        f"WITH kept AS (TABLE {table}), counted AS ({counted}) "  # noqa: S608  the two constants above
+        f"WITH kept AS (TABLE {table}), counted AS ({counted}) "  # noqa: S608  the constants above
         "(SELECT 'rolled up' AS side, * FROM (TABLE kept EXCEPT ALL TABLE counted) AS a) UNION ALL "
         "(SELECT 'counted' AS side, * FROM (TABLE counted EXCEPT ALL TABLE kept) AS b)"
     ).replace("::", "\\:\\:")

@@ -6,9 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tasks.stores.tables import latency_hourly, usage_events, usage_hourly, usage_rejects
+from tasks.stores.tables import latency_hourly, usage_daily_users, usage_events, usage_hourly, usage_rejects
 
-_TABLES = (usage_events, usage_hourly, latency_hourly, usage_rejects)
+_TABLES = (usage_events, usage_hourly, latency_hourly, usage_daily_users, usage_rejects)
 _APART = {"tenant_id", "ingested_at", "rejected_at", "source", "place", "position"}
 
 

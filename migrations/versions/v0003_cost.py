@@ -15,6 +15,24 @@ branch_labels = None
 depends_on = None
 
 TABLES = """
+-- What each user's calls of a UTC day cost; calls that name no user are in no row.
+CREATE TABLE watchkeeper.usage_daily_users (
+    tenant_id text NOT NULL,
+    day timestamptz NOT NULL, -- its midnight, UTC
+    user_id text NOT NULL,
+    events bigint NOT NULL,
+    unpriced_events bigint NOT NULL,
+    cost_usd numeric(24, 12) NOT NULL,
+    input_tokens bigint NOT NULL,
+    output_tokens bigint NOT NULL,
+    PRIMARY KEY (tenant_id, day, user_id)
+);
+-- The users of the days before this table.
+INSERT INTO watchkeeper.usage_daily_users
+SELECT tenant_id, date_trunc('day', occurred_at, 'UTC'), user_id, count(*), count(*) - count(cost_usd),
+       coalesce(sum(cost_usd), 0), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0)
+  FROM watchkeeper.usage_events WHERE user_id IS NOT NULL GROUP BY 1, 2, 3;
+
 -- Both sides of a vendor's UTC day and model, as of the newest report; model '' is the whole day.
 CREATE TABLE watchkeeper.reconciliations (
     tenant_id text NOT NULL,

@@ -1,6 +1,6 @@
-"""The hourly roll-ups: sums are added in the transaction of the events that they count.
+"""The roll-ups by hour and by users' days: sums are added in the transaction of the events that they count.
 
-Before it: `ops/rollup.py` sums up what is new. After it: everything that reads `usage_hourly` and `latency_hourly`.
+Before it: `ops/rollup.py` sums up what is new. After it: everything that reads them.
 A day can be counted anew from its events: to compare (`tasks/verify_rollups.py`), or to put in the place of what is
 there (`tasks/rebuild_rollups.py`).
 """
@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, array
 
-from ops.rollup import BIN_KEY, HOUR_KEY, HOUR_SUMS, Deltas
+from ops.rollup import BIN_KEY, HOUR_KEY, HOUR_SUMS, USER_KEY, USER_SUMS, Deltas
+from ops.window import floor_day
 from tasks.stores import usage
 from tasks.stores.sql import statement
-from tasks.stores.tables import latency_hourly, usage_hourly
+from tasks.stores.tables import latency_hourly, usage_daily_users, usage_hourly
 
 SHOWN = 10
 _DAY = timedelta(days=1)
@@ -31,6 +32,8 @@ def add(connection: sa.Connection, tenant: str, deltas: Deltas) -> None:
     bins = [(*key, count) for key, count in deltas.bins.items() if count]
     _add(connection, tenant, "add_hours", (*HOUR_KEY, *HOUR_SUMS), hours)
     _add(connection, tenant, "add_bins", (*BIN_KEY, "n"), bins)
+    users = [(*key, *sums) for key, sums in deltas.users.items()]
+    _add(connection, tenant, "add_users", (*USER_KEY, *USER_SUMS), users)
 
 
 def _add(connection: sa.Connection, tenant: str, name: str, columns: tuple[str, ...], rows: list[Any]) -> None:
@@ -40,11 +43,12 @@ def _add(connection: sa.Connection, tenant: str, name: str, columns: tuple[str, 
 
 
 def drop_empty(connection: sa.Connection, tenant: str, hours: Iterable[datetime]) -> None:
-    """Delete the rows of these hours of which a subtraction left nothing."""
-    for table, count in ((usage_hourly, usage_hourly.c.events), (latency_hourly, latency_hourly.c.n)):
-        connection.execute(
-            sa.delete(table).where(table.c.tenant_id == tenant, table.c.hour.in_(set(hours)), count == 0)
-        )
+    """Delete the rows of these hours, and of their days, of which a subtraction left nothing."""
+    times = set(hours)
+    times |= {floor_day(hour) for hour in times}
+    for table, key, sums, _ in _ROLLUPS:
+        is_empty = (table.c.tenant_id == tenant, table.c[key[0]].in_(times), table.c[sums[0]] == 0)
+        connection.execute(sa.delete(table).where(*is_empty))
 
 
 class _Rollup(NamedTuple):
@@ -57,6 +61,7 @@ class _Rollup(NamedTuple):
 _ROLLUPS = (
     _Rollup(usage_hourly, HOUR_KEY, HOUR_SUMS, "count_hours"),
     _Rollup(latency_hourly, BIN_KEY, ("n",), "count_bins"),
+    _Rollup(usage_daily_users, USER_KEY, USER_SUMS, "count_users"),
 )
 Sums = dict[str, Decimal]
 
@@ -96,9 +101,9 @@ def nothing_compared() -> tuple[Comparison, ...]:
 def days_with_rows(connection: sa.Connection, tenant: str, kept_from: datetime | None) -> set[datetime]:
     """Return the midnights of the days, from the floor on, of which a roll-up has rows."""
     found: set[datetime] = set()
-    for table, *_ in _ROLLUPS:
-        day = sa.func.date_trunc("day", table.c.hour, "UTC")
-        is_kept = table.c.hour >= kept_from if kept_from else sa.true()
+    for table, key, *_ in _ROLLUPS:
+        day = sa.func.date_trunc("day", table.c[key[0]], "UTC")
+        is_kept = table.c[key[0]] >= kept_from if kept_from else sa.true()
         query = sa.select(day).where(table.c.tenant_id == tenant, is_kept).distinct()
         found |= set(connection.execute(query).scalars())
     return found
@@ -116,8 +121,8 @@ def replace_day(connection: sa.Connection, tenant: str, day: datetime) -> None:
     Loaders wait with their sums until the transaction ends. One that has added some already has locked the tables: we
     wait for it and count its events; one that has not cannot have committed, and adds its own to ours.
     """
-    connection.execute(sa.text("LOCK TABLE watchkeeper.usage_hourly IN SHARE ROW EXCLUSIVE MODE"))
-    connection.execute(sa.text("LOCK TABLE watchkeeper.latency_hourly IN SHARE ROW EXCLUSIVE MODE"))
+    for rollup in _ROLLUPS:  # in the order in which loaders add
+        connection.execute(sa.text(f"LOCK TABLE {rollup.table.fullname} IN SHARE ROW EXCLUSIVE MODE"))
     _prefer_hashing(connection)
     for rollup in _ROLLUPS:
         _replace(connection, rollup, _span(tenant, day))
@@ -140,13 +145,15 @@ def _counted(rollup: _Rollup) -> sa.TextualSelect:
     return statement(rollup.recount).columns(*(sa.column(c.name, c.type) for c in rollup.table.c))
 
 
-def _is_of_the_day(table: sa.Table) -> sa.ColumnElement[bool]:
-    day = (table.c.hour >= sa.bindparam("start"), table.c.hour < sa.bindparam("end"))
-    return sa.and_(table.c.tenant_id == sa.bindparam("tenant"), *day)
+def _is_of_the_day(rollup: _Rollup) -> sa.ColumnElement[bool]:
+    time = rollup.table.c[rollup.key[0]]
+    return sa.and_(
+        rollup.table.c.tenant_id == sa.bindparam("tenant"), time >= sa.bindparam("start"), time < sa.bindparam("end")
+    )
 
 
 def _replace(connection: sa.Connection, rollup: _Rollup, span: dict[str, Any]) -> None:
-    connection.execute(sa.delete(rollup.table).where(_is_of_the_day(rollup.table)), span)
+    connection.execute(sa.delete(rollup.table).where(_is_of_the_day(rollup)), span)
     names = [column.name for column in rollup.table.c]
     connection.execute(sa.insert(rollup.table).from_select(names, _counted(rollup)), span)
 
@@ -174,7 +181,7 @@ def _sides(rollup: _Rollup) -> sa.Subquery:
     counted = _counted(rollup).subquery("counted_anew")
     both = sa.union_all(
         _side(rollup, counted, is_counted=True),
-        _side(rollup, rollup.table, is_counted=False).where(_is_of_the_day(rollup.table)),
+        _side(rollup, rollup.table, is_counted=False).where(_is_of_the_day(rollup)),
     ).subquery("both")
     key = [both.c[name] for name in rollup.key]
     sums, is_counted = sa.func.max(both.c.sums), both.c.is_counted

@@ -20,6 +20,7 @@ SELECT relname, coalesce(pg_total_relation_size(oid), 0) AS bytes
 """)
 _ROLLUPS = sa.text("""
 SELECT pg_total_relation_size('watchkeeper.usage_hourly') + pg_total_relation_size('watchkeeper.latency_hourly')
+     + pg_total_relation_size('watchkeeper.usage_daily_users')
 """)
 _LOCAL = sa.text("""
 SELECT setting FROM pg_settings

@@ -51,6 +51,15 @@ latency_hourly = sa.Table(
     sa.Column("bin", sa.SmallInteger, nullable=False), sa.Column("n", sa.BigInteger, nullable=False),
 )  # fmt: skip
 
+usage_daily_users = sa.Table(
+    "usage_daily_users", metadata,
+    sa.Column("tenant_id", sa.Text, primary_key=True), sa.Column("day", _TIME, primary_key=True),
+    sa.Column("user_id", sa.Text, primary_key=True),
+    sa.Column("events", sa.BigInteger, nullable=False), sa.Column("unpriced_events", sa.BigInteger, nullable=False),
+    sa.Column("cost_usd", _usd(), nullable=False),
+    sa.Column("input_tokens", sa.BigInteger, nullable=False), sa.Column("output_tokens", sa.BigInteger, nullable=False),
+)  # fmt: skip
+
 rate_cards = sa.Table(
     "rate_cards", metadata,
     sa.Column("vendor", sa.Text, nullable=False), sa.Column("model", sa.Text, nullable=False),

@@ -50,12 +50,14 @@ def test_verify_of_sound_rollups_says_how_much_was_compared(engine: sa.Engine) -
         "Roll-up Keys Differ",
         f"usage_hourly {3 * 2} 0",
         f"latency_hourly {3 * 2} 0",
+        "usage_daily_users 0 0",
     ]
     assert document("verify") == {
         "kept_from": None, "days": 3, "differences": [],
         "tables": [
             {"table": "usage_hourly", "keys": 6, "differing": 0},
             {"table": "latency_hourly", "keys": 6, "differing": 0},
+            {"table": "usage_daily_users", "keys": 0, "differing": 0},
         ],
     }  # fmt: skip
 
@@ -67,10 +69,10 @@ def test_verify_shows_what_differs_and_ends_with_1(engine: sa.Engine) -> None:
     shown = lines("verify", code=1)
     key = "vendor=openai model=gpt-4o-mini operation=chat service=assistant feature=search"
     assert shown[2:4] == ["usage_hourly 1 1", "latency_hourly 1 1"]
-    assert shown[4:] == [
+    assert shown[5:] == [
         "",
         "The first differences",
-        "Roll-up Hour (UTC) Key Rolled up Counted",
+        "Roll-up Time (UTC) Key Rolled up Counted",
         f"usage_hourly 2026-03-05 01:00 {key} events=7 cost_usd=1.5 events=1 cost_usd=0",
         "latency_hourly 2026-03-05 01:00 vendor=openai model=gpt-4o-mini service=assistant "
         f"bin={latency_bin(100)} nothing n=1",

@@ -37,7 +37,7 @@ def sums(found: Deltas) -> dict[str, Any]:
 
 
 def test_sums_of_no_events_are_none_at_all() -> None:
-    assert deltas() == Deltas({}, {})
+    assert deltas() == Deltas()
 
 
 def test_sums_of_an_event_that_tells_nothing_count_it_and_its_unknown_cost() -> None:
@@ -198,3 +198,19 @@ def test_bins_rise_with_the_latency(latencies: list[float]) -> None:
 
 def test_gamma_is_that_of_one_percent() -> None:
     assert exp(LOG_GAMMA) == pytest.approx(GAMMA)
+
+
+def test_users_sums_are_by_day_and_those_of_nobody_are_left_out() -> None:
+    late = datetime(2026, 3, 5, 23, 59, tzinfo=UTC)
+    found = deltas(
+        (call(user_id="u", input_tokens=3, output_tokens=4), Decimal("0.5")),
+        (call(late, user_id="u", input_tokens=None, output_tokens=1), None),
+        (call(late + HOUR, user_id="u", input_tokens=7), Decimal("0.25")),
+        (call(input_tokens=100), Decimal(9)),
+    )
+    day = datetime(2026, 3, 5, tzinfo=UTC)
+    assert found.users == {
+        (day, "u"): [2, 1, Decimal("0.5"), 3, 4 + 1],
+        (day + 24 * HOUR, "u"): [1, 0, Decimal("0.25"), 7, 0],
+    }
+    assert deltas((call(user_id="u", output_tokens=4), None), sign=-1).users == {(day, "u"): [-1, -1, 0, 0, -4]}

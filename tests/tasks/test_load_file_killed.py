@@ -78,7 +78,13 @@ def kill_after(seconds: float, process: subprocess.Popen[str]) -> None:
 
 def contents(engine: sa.Engine, tenant: str) -> list[Any]:
     """Return everything that a load leaves, but for the tenant and the times of loading."""
-    tables = {"usage_events": " - 'ingested_at'", "usage_hourly": "", "latency_hourly": "", "usage_rejects": ""}
+    tables = {
+        "usage_events": " - 'ingested_at'",
+        "usage_hourly": "",
+        "latency_hourly": "",
+        "usage_daily_users": "",
+        "usage_rejects": "",
+    }
     with engine.connect() as connection:
         return [
             connection.execute(

@@ -31,7 +31,9 @@ def test_every_day_is_compared_and_its_progress_shown(engine: sa.Engine) -> None
     seen = []
     done = verify_rollups(engine, TENANT, None, lambda *at: seen.append(at))
     keys = 3 * 2  # days, hours
-    assert done == Verified(None, 3, (Comparison("usage_hourly", keys), Comparison("latency_hourly", keys)))
+    assert done == Verified(
+        None, 3, (Comparison("usage_hourly", keys), Comparison("latency_hourly", keys), Comparison("usage_daily_users"))
+    )
     assert done.differing == 0
     assert seen == [(number, 3, day) for number, day in enumerate(days)]
 
@@ -49,7 +51,7 @@ def test_differences_of_all_days_add_up(engine: sa.Engine) -> None:
     execute(engine, "UPDATE watchkeeper.usage_hourly SET input_tokens = 0")
     execute(engine, "UPDATE watchkeeper.latency_hourly SET n = 3")
     done = verify(engine)
-    assert [(table.differing, len(table.first)) for table in done.tables] == [(14, 10), (14, 10)]
+    assert [(table.differing, len(table.first)) for table in done.tables] == [(14, 10), (14, 10), (0, 0)]
     document = done.as_json()
     assert document["tables"][0] == {"table": "usage_hourly", "keys": 14, "differing": 14}
     assert len(document["differences"]) == 20
@@ -83,7 +85,7 @@ def test_rollups_of_a_day_without_a_partition_differ_from_nothing(engine: sa.Eng
 
 def test_nothing_at_all_is_no_difference(engine: sa.Engine) -> None:
     done = verify(engine)
-    assert (done.days, done.differing, [table.keys for table in done.tables]) == (0, 0, [0, 0])
+    assert (done.days, done.differing, [table.keys for table in done.tables]) == (0, 0, [0, 0, 0])
 
 
 def test_day_that_is_dropped_after_the_days_were_listed_is_left_out(engine: sa.Engine) -> None:

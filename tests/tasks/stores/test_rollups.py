@@ -138,7 +138,11 @@ def insert(engine: sa.Engine, priced: list[Priced]) -> None:
 
 
 def clear(engine: sa.Engine) -> None:
-    execute(engine, "TRUNCATE watchkeeper.usage_events, watchkeeper.usage_hourly, watchkeeper.latency_hourly")
+    execute(
+        engine,
+        "TRUNCATE watchkeeper.usage_events, watchkeeper.usage_hourly, watchkeeper.latency_hourly, "
+        "watchkeeper.usage_daily_users",
+    )
 
 
 @ON_POSTGRES
@@ -148,7 +152,7 @@ def test_sums_of_any_batches_equal_what_sql_counts(engine: sa.Engine, batches: l
     for batch in batches:
         insert(engine, batch)
     found = compare(engine)
-    assert [table.differing for table in found] == [0, 0], found
+    assert [table.differing for table in found] == [0, 0, 0], found
     assert found[0].keys == len({_hour_key(item) for batch in batches for item, _ in batch})
     assert differences(engine) == []
 
@@ -164,7 +168,7 @@ def test_sums_equal_what_sql_counts_after_a_subtraction_too(
     execute(engine, "DELETE FROM watchkeeper.usage_events WHERE event_id = ANY(:names)", names=names)
     add(engine, deltas(*gone, sign=-1))
     drop_empty(engine, *(TODAY + number * HOUR for number in range(24)))
-    assert [(table.differing, table.first) for table in compare(engine)] == [(0, ()), (0, ())]
+    assert [(table.differing, table.first) for table in compare(engine)] == [(0, ())] * 3
     assert differences(engine) == []
 
 
@@ -192,8 +196,13 @@ def tamper(engine: sa.Engine, change: str, table: str = "usage_hourly") -> None:
 
 
 def test_comparison_of_a_sound_day_finds_every_key_and_no_difference(engine: sa.Engine) -> None:
-    write(engine, [event(NOW), event(NOW + MINUTE), event(NOW, model="gpt-4o"), event(NOW + HOUR, latency_ms=None)])
-    assert compare(engine) == (Comparison("usage_hourly", 3), Comparison("latency_hourly", 2))
+    write(
+        engine,
+        [event(NOW, user_id="u"), event(NOW + MINUTE), event(NOW, model="gpt-4o"), event(NOW + HOUR, latency_ms=None)],
+    )
+    assert compare(engine) == (
+        Comparison("usage_hourly", 3), Comparison("latency_hourly", 2), Comparison("usage_daily_users", 1)
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -202,7 +211,7 @@ def test_comparison_of_a_sound_day_finds_every_key_and_no_difference(engine: sa.
 def test_comparison_sees_one_more(engine: sa.Engine, column: str) -> None:
     write(engine, [event(NOW, cached_tokens=3)])
     tamper(engine, f"{column} = {column} + 1")
-    [found, bins_] = compare(engine)
+    [found, bins_, _] = compare(engine)
     [difference] = found.first
     assert (found.keys, found.differing, bins_.differing) == (1, 1, 0)
     assert difference.rolled_up is not None
@@ -215,7 +224,7 @@ def test_comparison_sees_one_more(engine: sa.Engine, column: str) -> None:
 def test_comparison_sees_a_latency_counted_twice(engine: sa.Engine) -> None:
     write(engine, [event(NOW, latency_ms=100.0)])
     tamper(engine, "n = 2", "latency_hourly")
-    [_, found] = compare(engine)
+    [_, found, _] = compare(engine)
     key = {
         "hour": NOW, "vendor": "openai", "model": "gpt-4o-mini", "service": "assistant", "release": None,
         "bin": latency_bin(100),
@@ -227,7 +236,7 @@ def test_comparison_sees_a_key_that_only_one_side_has(engine: sa.Engine) -> None
     write(engine, [event(NOW, model="lost"), event(NOW, model="kept")])
     execute(engine, "DELETE FROM watchkeeper.usage_hourly WHERE model = 'lost'")
     add(engine, deltas((event(NOW, model="orphan", latency_ms=None), Price())))
-    [found, _] = compare(engine)
+    [found, *_] = compare(engine)
     sides = {d.key["model"]: (d.rolled_up is None, d.counted is None) for d in found.first}
     assert (found.keys, found.differing) == (3, 2)
     assert sides == {"lost": (True, False), "orphan": (False, True)}
@@ -236,7 +245,7 @@ def test_comparison_sees_a_key_that_only_one_side_has(engine: sa.Engine) -> None
 def test_comparison_shows_the_first_ten_in_the_order_of_their_hours(engine: sa.Engine) -> None:
     write(engine, [event(TODAY + number * HOUR) for number in range(24)])
     tamper(engine, "events = 2")
-    [found, _] = compare(engine)
+    [found, *_] = compare(engine)
     assert (found.keys, found.differing) == (24, 24)
     assert [difference.key["hour"] for difference in found.first] == [TODAY + number * HOUR for number in range(10)]
 
@@ -247,12 +256,14 @@ def test_comparison_looks_at_one_day_of_one_tenant(engine: sa.Engine) -> None:
     execute(
         engine, "UPDATE watchkeeper.usage_hourly SET events = 9 WHERE tenant_id = 'other' OR hour < :today", today=TODAY
     )
-    assert [(table.keys, table.differing) for table in compare(engine)] == [(2, 0), (2, 0)]
+    assert [(table.keys, table.differing) for table in compare(engine)] == [(2, 0), (2, 0), (0, 0)]
     assert compare(engine, TODAY - DAY)[0].differing == 1
 
 
 def test_comparison_of_a_day_without_anything_finds_nothing(engine: sa.Engine) -> None:
-    assert compare(engine) == rollups.nothing_compared() == (Comparison("usage_hourly"), Comparison("latency_hourly"))
+    assert compare(engine) == rollups.nothing_compared() == (
+        Comparison("usage_hourly"), Comparison("latency_hourly"), Comparison("usage_daily_users")
+    )  # fmt: skip
 
 
 def test_comparisons_of_days_add_up_and_show_no_more_than_ten() -> None:

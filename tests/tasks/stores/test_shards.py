@@ -16,7 +16,7 @@ from tasks.log_file import LogFile
 from tasks.settings import Source
 from tasks.simulate_traffic import simulate
 from tasks.simulator import Traffic
-from tasks.stores.tables import latency_hourly, usage_events, usage_hourly, usage_rejects
+from tasks.stores.tables import latency_hourly, usage_daily_users, usage_events, usage_hourly, usage_rejects
 from tasks.write_usage import Loaded, Target
 from tests.loaded_days import DAY, HOUR, NOW, TODAY
 from tests.recount import differences
@@ -66,7 +66,7 @@ def test_three_workers_on_their_shards_load_what_one_does(engine: sa.Engine, fil
     assert all(shards)
     assert sum(done.inserted for done in together) == alone.inserted > 200
     assert sum(done.duplicates for done in together) == alone.duplicates > 100
-    for table in (usage_events, usage_hourly, latency_hourly, usage_rejects):
+    for table in (usage_events, usage_hourly, latency_hourly, usage_daily_users, usage_rejects):
         assert rows(engine, table, "three") == rows(engine, table, "one")
     assert differences(engine) == []
 
