@@ -12,8 +12,9 @@ import click
 from cli.output import as_json, checked_time, print_json
 
 FLOWS = (
-    "advance-rollouts", "backfill-usage", "check-quality", "dispatch-alerts", "evaluate-alerts", "ingest-usage",
-    "keep-watch", "maintain-storage", "project-costs", "recommend-scale", "warm-caches",
+    "advance-rollouts", "backfill-usage", "check-budgets", "check-quality", "dispatch-alerts", "evaluate-alerts",
+    "ingest-usage", "keep-watch", "maintain-storage", "project-costs", "recommend-scale", "reconcile-costs",
+    "warm-caches",
 )  # fmt: skip
 _TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 

@@ -9,6 +9,7 @@ SCHEDULES: dict[str, str | None] = {
     "project-costs": "10 * * * *",
     "check-quality": "20 * * * *",
     "warm-caches": "40 * * * *",
+    "check-budgets": "*/5 * * * *",
     "reconcile-costs": "15 5 * * *",
     "maintain-storage": "30 3 * * *",
     "evaluate-alerts": None,

@@ -37,6 +37,12 @@ class Window:
         following = (first + timedelta(days=32)).replace(day=1)
         return cls(first.astimezone(UTC), following.astimezone(UTC))
 
+    @classmethod
+    def day_of(cls, now: datetime, zone: ZoneInfo) -> Self:
+        """Span the calendar day of `now` in `zone`."""
+        first = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        return cls(first.astimezone(UTC), (first + timedelta(days=1)).astimezone(UTC))
+
     @property
     def length(self) -> timedelta:
         """How long the window is."""

@@ -51,7 +51,7 @@ def project_costs(engine: sa.Engine, settings: Settings, now: datetime) -> Proje
         parts = _parts(days, month, now)
         whole = {} if projection is None else {TOTAL: projection}
         costs.save_projections(connection, settings.tenant, {**whole, **parts}, now, unpriced)
-    budget = next((budget.monthly_usd for budget in settings.budgets), None)
+    budget = next((each.monthly_usd for each in settings.budgets if each.scope == "total" and each.monthly_usd), None)
     return ProjectedCosts(projection, history, today, events, unpriced, budget, parts)
 
 
@@ -76,14 +76,16 @@ def _history(days: Mapping[datetime, Decimal], recorded: Mapping[datetime, Decim
     return [DaySpend(day.date(), known.get(day)) for day in Window(first, today).days()] if first < today else []
 
 
+def project(days: tuple[list[DaySpend], Decimal], month: Window, now: datetime) -> Projection | None:
+    """Project one scope of `daily`; None of one that spent nothing for ACTIVE."""
+    history, today = days
+    since = (floor_day(now) - ACTIVE).date()
+    is_active = today > 0 or any(entry.cost_usd for entry in history if entry.day >= since)
+    return project_month(history, today, month, now) if is_active else None
+
+
 def _parts(
     days: Mapping[Scope, tuple[list[DaySpend], Decimal]], month: Window, now: datetime
 ) -> dict[Scope, Projection]:
-    since = (floor_day(now) - ACTIVE).date()
-    found: dict[Scope, Projection] = {}
-    for scope, (history, today) in days.items():
-        is_active = today > 0 or any(entry.cost_usd for entry in history if entry.day >= since)
-        projection = project_month(history, today, month, now) if is_active and scope != TOTAL else None
-        if projection is not None:
-            found[scope] = projection
-    return found
+    found = {scope: project(known, month, now) for scope, known in days.items() if scope != TOTAL}
+    return {scope: projection for scope, projection in found.items() if projection is not None}

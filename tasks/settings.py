@@ -140,10 +140,29 @@ class RolloutPlan(_Group):
 
 
 class Budget(_Group):
-    """What may be spent."""
+    """What may be spent in a month or a day: in all, or on a team, feature, model or user; key `*`: on each of them."""
 
-    scope: Literal["total"] = "total"
-    monthly_usd: Dollars
+    scope: Literal["total", "team", "feature", "model", "user"] = "total"
+    key: str = ""  # a model's is vendor/model
+    monthly_usd: Dollars | None = None
+    daily_usd: Dollars | None = None
+
+    @model_validator(mode="after")
+    def _is_of_something(self) -> Self:
+        if (self.monthly_usd is None) == (self.daily_usd is None):
+            raise ValueError("a budget needs either monthly_usd or daily_usd")
+        if (self.scope == "total") != (self.key == ""):
+            raise ValueError("a budget of a team, feature, model or user needs its key, the total has none")
+        if self.usd == 0:
+            raise ValueError("a budget must be above 0")
+        return self
+
+    @property
+    def usd(self) -> Decimal:
+        """The amount of a period."""
+        amount = self.monthly_usd if self.daily_usd is None else self.daily_usd
+        assert amount is not None  # noqa: S101  one of them is there
+        return amount
 
 
 class Alerting(_Group):

@@ -1,14 +1,19 @@
-"""Whether a month's budget will hold, from what was spent and the projection's interval.
+"""Whether a budget will hold, and what somebody should be told of it, once for each of its periods.
 
-Before it: `projection.py`. After it: `tasks/show_projection.py` says it; alerts on budgets follow.
+Before it: `projection.py`. After it: `tasks/check_budgets.py` tells the events, `tasks/show_projection.py` the state.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
 from ops.cost.projection import Projection
+from ops.cost.scopes import Scope
+from ops.money import usd
+from ops.window import Window
 
 
 class BudgetState(StrEnum):
@@ -18,6 +23,64 @@ class BudgetState(StrEnum):
     AT_RISK = "at risk"
     WILL_BE_CROSSED = "will be crossed"
     CROSSED = "crossed"
+
+
+class Period(StrEnum):
+    """How long a budget lasts."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
+class BudgetEvent(StrEnum):
+    """What somebody is told; the gravest first."""
+
+    ALL_SPENT = "100 % spent"
+    WILL_BE_CROSSED = "will be crossed"
+    MOST_SPENT = "80 % spent"
+    AT_RISK = "at risk"
+    HALF_SPENT = "50 % spent"
+
+
+_SHARES = {
+    BudgetEvent.ALL_SPENT: Decimal(1), BudgetEvent.MOST_SPENT: Decimal("0.8"), BudgetEvent.HALF_SPENT: Decimal("0.5")
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What was spent of one budget in its present period, and what is projected for all of it."""
+
+    scope: Scope
+    period: Period
+    window: Window
+    budget_usd: Decimal
+    spent_usd: Decimal
+    projection: Projection | None = None  # of a month, where there is one of the scope
+
+    @property
+    def exhausted_on(self) -> date | None:
+        """The day on which the budget will have been spent; None when it will not be, or nobody knows."""
+        return None if self.projection is None else self.projection.exhausts(self.budget_usd)
+
+    def events(self) -> list[BudgetEvent]:
+        """Return what has come to pass, the gravest first; with under 14 days of history nothing is foretold."""
+        found = {event for event, share in _SHARES.items() if self.spent_usd >= share * self.budget_usd}
+        if self.projection is not None and not self.projection.low_history:
+            state = judge(self.projection, self.budget_usd)
+            found |= {event for event in BudgetEvent if event.value == state.value}
+        return [event for event in BudgetEvent if event in found]
+
+    def words(self, event: BudgetEvent) -> tuple[str, str]:
+        """Return a title and a detail of an event for people."""
+        title = f"Budget of {usd(self.budget_usd)} a {self.period}, {self.scope}: {event}"
+        share = self.spent_usd / self.budget_usd if self.budget_usd else Decimal(1)
+        detail = f"{usd(self.spent_usd)} spent ({share:.0%})"
+        if self.projection is not None:
+            end = self.projection.month_end
+            detail += f", {usd(end.expected)} projected (80 %: {usd(end.low80)} to {usd(end.high80)})"
+            detail += f", exhausted on {self.exhausted_on:%Y-%m-%d}" if self.exhausted_on else ""
+        return title, detail
 
 
 def judge(projection: Projection, monthly_usd: Decimal) -> BudgetState:

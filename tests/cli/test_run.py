@@ -58,7 +58,7 @@ def test_run_as_json_prints_one_document_and_nothing_else(
     document = json.loads(done.stdout)
     assert list(document) == ["flow", "state", "type", "message"]
     assert (document["flow"], document["state"], document["type"]) == ("project-costs", "Completed", "COMPLETED")
-    assert [row.as_of for row in rows_of(engine, cost_projections)] == [NOW]
+    assert {row.as_of for row in rows_of(engine, cost_projections)} == {NOW}
 
 
 def test_run_of_a_flow_that_fails_ends_in_one_line_and_exit_1(

@@ -100,6 +100,7 @@ def test_flows_load_traffic_judge_it_and_show_artifacts(
     [
         pytest.param("keep-watch", "Skipped", id="a minute with nothing to do is skipped"),
         pytest.param("ingest-usage", "Skipped", id="without sources there is nothing to load"),
+        pytest.param("check-budgets", "Skipped", id="without budgets there is nothing to check"),
         pytest.param("reconcile-costs", "Skipped", id="without vendors' reports nothing is compared"),
         pytest.param("warm-caches", "Skipped", id="without an embeddings URL nothing is warmed"),
         pytest.param("evaluate-alerts", "Completed", id="rules are judged by hand on an empty database"),

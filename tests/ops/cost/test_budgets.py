@@ -5,8 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from ops.cost.budgets import BudgetState, judge
+from ops.cost.budgets import BudgetEvent, BudgetState, Period, Standing, judge
 from ops.cost.projection import DaySpend, Projection, project_month
+from ops.cost.scopes import TOTAL
 from ops.window import Window
 
 NOW = datetime(2026, 11, 16, tzinfo=UTC)
@@ -41,3 +42,58 @@ def test_budget_is_judged_by_the_interval(projection: Projection, budget: str, s
 def test_budget_equal_to_an_end_of_the_interval_is_on_its_kinder_side(projection: Projection) -> None:
     assert judge(projection, projection.month_end.low80) is BudgetState.AT_RISK
     assert judge(projection, projection.month_end.high80) is BudgetState.KEPT
+
+
+def standing(budget: str, spent: str, projection: Projection | None = None) -> Standing:
+    return Standing(
+        scope=TOTAL, period=Period.MONTH, window=MONTH, budget_usd=Decimal(budget), spent_usd=Decimal(spent),
+        projection=projection,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spent", "events"),
+    [
+        pytest.param("49.99", [], id="less than half"),
+        pytest.param("50", [BudgetEvent.HALF_SPENT], id="half"),
+        pytest.param("80", [BudgetEvent.MOST_SPENT, BudgetEvent.HALF_SPENT], id="most"),
+        pytest.param(
+            "100", [BudgetEvent.ALL_SPENT, BudgetEvent.MOST_SPENT, BudgetEvent.HALF_SPENT], id="all, the gravest first"
+        ),
+    ],
+)
+def test_budget_events_of_what_is_spent(spent: str, events: list[BudgetEvent]) -> None:
+    assert standing("100", spent).events() == events
+
+
+@pytest.mark.parametrize(
+    ("budget", "events", "exhausted"),
+    [
+        pytest.param("1000", [], None, id="far above"),
+        pytest.param("302", [BudgetEvent.AT_RISK], None, id="within the interval, above what is expected"),
+        pytest.param("299", [BudgetEvent.AT_RISK, BudgetEvent.HALF_SPENT], date(2026, 11, 30), id="below it"),
+        pytest.param(
+            "200", [BudgetEvent.WILL_BE_CROSSED, BudgetEvent.HALF_SPENT], date(2026, 11, 20), id="below the interval"
+        ),
+    ],
+)
+def test_budget_events_of_what_is_projected(
+    projection: Projection, budget: str, events: list[BudgetEvent], exhausted: date | None
+) -> None:
+    found = standing(budget, "150", projection)
+    assert (found.events(), found.exhausted_on) == (events, exhausted)
+
+
+def test_budget_of_a_new_account_foretells_nothing() -> None:
+    history = [DaySpend(date(2026, 11, 10) + timedelta(days=day), Decimal(10)) for day in range(6)]
+    found = standing("65", "60", project_month(history, Decimal(0), MONTH, NOW))
+    assert BudgetEvent.WILL_BE_CROSSED not in found.events()
+
+
+def test_budget_is_told_in_words(projection: Projection) -> None:
+    title, detail = standing("200", "150", projection).words(BudgetEvent.WILL_BE_CROSSED)
+    assert title == "Budget of $200.00 a month, total: will be crossed"
+    assert detail.startswith("$150.00 spent (75%), $300.00 projected (80 %: $2")
+    assert detail.endswith(", exhausted on 2026-11-20")
+    assert standing("200", "150").words(BudgetEvent.HALF_SPENT)[1] == "$150.00 spent (75%)"
+    assert standing("1000", "150", projection).words(BudgetEvent.HALF_SPENT)[1].endswith(")")

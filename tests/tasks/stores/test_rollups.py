@@ -126,6 +126,7 @@ _EVENTS = st.builds(
     status=st.sampled_from(Status), service=_MAYBE_WORDS, release=_MAYBE_WORDS, feature=_MAYBE_WORDS,
     team_id=_MAYBE_WORDS, input_tokens=_TOKENS, cached_tokens=_TOKENS, cache_write_tokens=_TOKENS,
     output_tokens=_TOKENS, latency_ms=_LATENCIES, cache_hit=st.none() | st.booleans(), reported_cost_usd=_REPORTED,
+    user_id=_MAYBE_WORDS,
 )  # fmt: skip
 _PRICED = st.tuples(_EVENTS, _MONEY.map(Price))
 

@@ -1,0 +1,69 @@
+"""What was spent of budgets, and what was told of them.
+
+Before it: the roll-ups. After it: `tasks/check_budgets.py`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from ops.cost.budgets import BudgetEvent, Standing
+from ops.cost.scopes import ScopeKind
+from ops.window import Window
+from tasks.stores.tables import budget_events, usage_daily_users, usage_hourly
+
+EACH = "*"
+_hourly = usage_hourly.c
+_KEYS: dict[ScopeKind, sa.ColumnElement[str]] = {
+    ScopeKind.TOTAL: sa.literal(""),
+    ScopeKind.TEAM: _hourly.team_id,
+    ScopeKind.FEATURE: _hourly.feature,
+    ScopeKind.MODEL: _hourly.vendor + "/" + _hourly.model,
+}
+
+
+def spent(
+    connection: sa.Connection, tenant: str, kind: ScopeKind, key: str, window: Window, now: datetime
+) -> dict[str, Decimal]:
+    """Return the cost of a window up to `now` by key: of one, or with EACH of all that spent something.
+
+    By full hours. Users' sums are kept by UTC days: those whose noon lies in the window count.
+    """
+    if kind is ScopeKind.USER:
+        users = usage_daily_users.c
+        noon = users.day + timedelta(hours=12)
+        where = [users.tenant_id == tenant, noon >= window.start, noon < window.end, users.day <= now]
+        return _sums(connection, users.user_id.label("key"), users.cost_usd, where, key)
+    column = _KEYS[kind].label("key")
+    where = [_hourly.tenant_id == tenant, _hourly.hour >= window.start, _hourly.hour < min(window.end, now)]
+    return _sums(connection, column, _hourly.cost_usd, where, key)
+
+
+def _sums(
+    connection: sa.Connection, column: sa.Label[str], cost: sa.ColumnElement[Decimal],
+    where: list[sa.ColumnElement[bool]], key: str,
+) -> dict[str, Decimal]:  # fmt: skip
+    one = [] if key == EACH else [column.element == key]
+    rows = connection.execute(
+        sa.select(column, sa.func.sum(cost).label("usd")).where(*where, *one, column.element.is_not(None))
+        .group_by(column.element)
+    )  # fmt: skip
+    found = {row.key: row.usd for row in rows}
+    return found if key == EACH else {key: found.get(key, Decimal(0))}
+
+
+def remember(connection: sa.Connection, tenant: str, standing: Standing, event: BudgetEvent, now: datetime) -> bool:
+    """Note that an event came to pass; False when it was known of this period."""
+    row = {
+        "tenant_id": tenant, "scope": standing.scope.kind.value, "key": standing.scope.key,
+        "period": standing.period.value, "starts_at": standing.window.start, "event": event.value,
+        "budget_usd": standing.budget_usd, "spent_usd": standing.spent_usd,
+        "projected_usd": standing.projection.month_end.expected if standing.projection else None,
+        "exhausted_on": standing.exhausted_on, "occurred_at": now,
+    }  # fmt: skip
+    statement = insert(budget_events).values(row).on_conflict_do_nothing().returning(budget_events.c.event)
+    return connection.execute(statement).scalar() is not None

@@ -1,0 +1,103 @@
+"""Budgets of all scopes on real roll-ups: what is told, and that it is told once."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from pydantic import ValidationError
+
+from tasks.check_budgets import CheckedBudgets, check_budgets
+from tasks.settings import Budget, Settings
+from tasks.stores.tables import budget_events, outbox, usage_daily_users, usage_hourly
+from tests.hand_made import DAY, HOUR, MIDNIGHT, NOW, hour_row, insert, rows_of, spend_daily
+
+
+def check(engine: sa.Engine, settings: Settings, *budgets: dict[str, Any], now: datetime = NOW) -> CheckedBudgets:
+    configured = settings.model_copy(update={"budgets": tuple(Budget(**budget) for budget in budgets)})
+    return check_budgets.fn(engine, configured, now)
+
+
+def spent(done: CheckedBudgets) -> dict[str, Decimal]:
+    return {str(standing.scope): standing.spent_usd for standing in done.standings}
+
+
+def test_month_that_will_cross_its_budget_is_told_once_with_the_day(engine: sa.Engine, settings: Settings) -> None:
+    spend_daily(engine, 28)  # 12 $ a day, 48 $ of March by now
+    budget = {"monthly_usd": 200}
+    assert check(engine, settings, budget).told == ["Budget of $200.00 a month, total: will be crossed"]
+    assert check(engine, settings, budget).told == check(engine, settings, budget, now=NOW + HOUR).told == []
+    [message] = rows_of(engine, outbox)
+    assert (message.tier, "exhausted on 2026-03-18" in str(message.payload)) == ("warning", True)
+    assert [(row.event, row.spent_usd, str(row.exhausted_on)) for row in rows_of(engine, budget_events)] == [
+        ("will be crossed", 48, "2026-03-18")  # 48 + 6 of today's half + 12 * 12 on the 17th
+    ]
+
+
+def test_of_several_events_at_once_the_gravest_is_told(engine: sa.Engine, settings: Settings) -> None:
+    insert(engine, usage_hourly, [hour_row(HOUR, "100")])
+    assert check(engine, settings, {"monthly_usd": 90}).told == ["Budget of $90.00 a month, total: 100 % spent"]
+    assert {row.event for row in rows_of(engine, budget_events)} == {"50 % spent", "80 % spent", "100 % spent"}
+    assert [row.tier for row in rows_of(engine, outbox)] == ["critical"]
+
+
+def test_next_period_is_told_anew(engine: sa.Engine, settings: Settings) -> None:
+    insert(engine, usage_hourly, [hour_row(HOUR, "6"), hour_row(HOUR - DAY, "6")])
+    budget = {"daily_usd": 10}
+    assert check(engine, settings, budget).told == ["Budget of $10.00 a day, total: 50 % spent"]
+    assert check(engine, settings, budget, now=NOW + DAY).told == ["Budget of $10.00 a day, total: 50 % spent"]
+    assert len(rows_of(engine, outbox)) == 2
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        pytest.param({"daily_usd": 100}, {"total": 1 + 2 + 4}, id="everything"),
+        pytest.param({"scope": "team", "key": "core", "daily_usd": 100}, {"team:core": 1 + 2}, id="a team"),
+        pytest.param({"scope": "team", "key": "*", "daily_usd": 100}, {"team:core": 3, "team:edge": 4}, id="each team"),
+        pytest.param({"scope": "feature", "key": "chat", "daily_usd": 100}, {"feature:chat": 2}, id="a feature"),
+        pytest.param({"scope": "feature", "key": "none", "daily_usd": 100}, {"feature:none": 0}, id="one that is idle"),
+        pytest.param(
+            {"scope": "model", "key": "openai/gpt-4o", "daily_usd": 100}, {"model:openai/gpt-4o": 4}, id="a model"
+        ),
+        pytest.param({"scope": "user", "key": "*", "daily_usd": 100}, {"user:ann": 5, "user:bob": 6}, id="each user"),
+        pytest.param({"scope": "user", "key": "ann", "monthly_usd": 100}, {"user:ann": 5 + 7}, id="a user's month"),
+    ],
+)
+def test_budget_counts_its_own_scope(
+    engine: sa.Engine, settings: Settings, budget: dict[str, Any], expected: dict[str, int]
+) -> None:
+    rows = [
+        hour_row(HOUR, "1", team_id="core"), hour_row(HOUR, "2", team_id="core", feature="chat"),
+        hour_row(2 * HOUR, "4", team_id="edge", model="gpt-4o"), hour_row(DAY, "50", team_id=None),
+    ]  # fmt: skip
+    insert(engine, usage_hourly, rows)
+    sums = {"events": 1, "unpriced_events": 0, "input_tokens": 0, "output_tokens": 0}
+    users = [("ann", MIDNIGHT, 5), ("bob", MIDNIGHT, 6), ("ann", MIDNIGHT - DAY, 7), ("ann", MIDNIGHT - 9 * DAY, 8)]
+    insert(engine, usage_daily_users, [{"user_id": u, "day": d, "cost_usd": c, **sums} for u, d, c in users])
+    assert spent(check(engine, settings, budget)) == expected
+
+
+def test_period_is_that_of_the_settings_zone(engine: sa.Engine, settings: Settings) -> None:
+    tokyo = settings.model_copy(update={"month_timezone": "Asia/Tokyo"})
+    midnight = MIDNIGHT - timedelta(hours=9)  # of the same day in Tokyo, UTC
+    insert(engine, usage_hourly, [hour_row(NOW - midnight, "1"), hour_row(NOW - midnight + HOUR, "2")])
+    assert spent(check(engine, tokyo, {"daily_usd": 10})) == {"total": 1}
+
+
+@pytest.mark.parametrize(
+    ("budget", "complaint"),
+    [
+        pytest.param({}, "either monthly_usd or daily_usd", id="no amount"),
+        pytest.param({"monthly_usd": 1, "daily_usd": 1}, "either monthly_usd or daily_usd", id="two"),
+        pytest.param({"monthly_usd": 0}, "above 0", id="nothing"),
+        pytest.param({"scope": "team", "monthly_usd": 1}, "needs its key", id="a team without its name"),
+        pytest.param({"key": "x", "monthly_usd": 1}, "needs its key, the total has none", id="a total with one"),
+    ],
+)
+def test_budget_that_is_none_is_refused(budget: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        Budget(**budget)
