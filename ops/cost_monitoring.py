@@ -18,7 +18,6 @@ from ops.cost.breakdown import PeriodUsage, break_down
 from ops.cost.pricing import RateCard, cost, rate_cards
 from ops.cost.projection import DaySpend, project_month
 from ops.money import usd
-from ops.monitoring.baselines import Point
 from ops.monitoring.rules.spend import SpendSample, evaluate
 from ops.plain_text import plain_table
 from ops.usage import Status, UsageEvent
@@ -29,7 +28,7 @@ MONTH = Window(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC
 HISTORY = timedelta(days=30)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 CALLS_PER_HOUR = 100
-SPIKE = 3  # times the usual traffic of one feature, in the last three hours
+SPIKE, SPIKE_HOURS = 3, 3  # times the usual traffic of one feature, in the last hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ def month_of_calls(rng: random.Random) -> Iterator[UsageEvent]:
     while hour < NOW:
         calls = round(CALLS_PER_HOUR * (0.4 if hour.weekday() >= 5 else 1))
         for workload in rng.choices(WORKLOADS, shares, k=calls):
-            repeats = SPIKE if workload.feature == "support" and hour >= NOW - 3 * HOUR else 1
+            repeats = SPIKE if workload.feature == "support" and hour >= NOW - SPIKE_HOURS * HOUR else 1
             for _ in range(repeats):
                 yield _call(workload, hour + rng.random() * HOUR, rng)
         hour += HOUR
@@ -127,20 +126,20 @@ def show_projection(priced: Sequence[Priced], today: Window) -> None:
 
 
 def show_spike(priced: Sequence[Priced]) -> None:
-    """Print two features' last three hours against the same hours of earlier weeks: 2x is critical, 1.5x a warning."""
-    rows = [("Feature", "last 3 h", "normal", "ratio", "alert")]
+    """Print two features' first hour of the burst against what is usual of it: 2x is critical, 1.5x a warning."""
+    rows = [("Feature", "that hour", "normal", "ratio", "alert")]
+    first = floor_hour(min(event.occurred_at for event, _ in priced))
     for feature in ("support", "summaries"):
-        hours: dict[datetime, Decimal] = defaultdict(Decimal)
+        hours = [Decimal(0)] * int((NOW - first) / HOUR)
         for event, cost_usd in priced:
             if event.feature == feature:
-                hours[floor_hour(event.occurred_at)] += cost_usd or 0
-        sums = {hour: sum((hours[hour - back * HOUR] for back in range(3)), Decimal(0)) for hour in list(hours)}
-        last = max(sums)
-        history = tuple(Point(hour, amount) for hour, amount in sums.items() if hour < last)
-        found = evaluate(SpendSample(f"feature:{feature}", last, sums[last], history, floor_usd=Decimal("0.20")))
+                hours[int((event.occurred_at - first) / HOUR)] += cost_usd or 0
+        history = tuple(map(float, hours[:-SPIKE_HOURS]))
+        sample = SpendSample(f"feature:{feature}", hours[-SPIKE_HOURS], history, floor_usd=Decimal("0.05"))
+        found = evaluate(sample)
         alert = found.tier.value if found.tier else "none"
-        rows.append((feature, usd(sums[last]), str(found.evidence["normal"]), f"{found.value:.1f}x", alert))
-    print(f"Spend of the last three hours\n{plain_table(rows)}")
+        rows.append((feature, usd(sample.cost_usd), str(found.evidence["normal"]), f"{found.value:.1f}x", alert))
+    print(f"Spend of the hour that began at {NOW - SPIKE_HOURS * HOUR:%H:%M} UTC\n{plain_table(rows)}")
 
 
 def _call(workload: Workload, when: datetime, rng: random.Random) -> UsageEvent:

@@ -168,7 +168,7 @@ class Budget(_Group):
 class Alerting(_Group):
     """What the rules are told about this system."""
 
-    spend_floor_usd: Dollars = Decimal(1)  # per 3 hours: below it nothing is a spike
+    spend_floor_usd: Dollars = Decimal(1)  # an hour: less than so much more is no spike
     bill_tolerance: float = Field(default=0.05, gt=0, le=1)  # of a vendor's own report, that our logs may differ by
     bill_floor_usd: Dollars = Decimal(1)  # a day: a smaller difference is nothing to tell
     fire_after: int = Field(default=2, ge=1)  # consecutive breaches

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ops.cost.reconciliation import Agreement, Line, whole_days
-from ops.monitoring.baselines import Pinned, Point
+from ops.monitoring.baselines import Pinned
 from ops.monitoring.rules.availability import TrafficSample
 from ops.monitoring.rules.cache import CacheSample
 from ops.monitoring.rules.latency import LatencySample
@@ -30,7 +30,7 @@ from tasks.stores.sql import statement
 from tasks.stores.tables import alerts, ingest_sources, quality_baselines, scores, usage_events
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
-_SPAN = 3  # hours of a spend sample
+MOST_PARTS = 200  # features and teams whose spend is watched hour by hour: the dearest
 
 
 def availability(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[TrafficSample]:  # noqa: ARG001
@@ -49,8 +49,8 @@ def latency(connection: sa.Connection, tenant: str, now: datetime, limits: Alert
 
 
 def spend(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[SpendSample]:
-    """Sample the last three full hours' cost, in total and per feature, with the history of such sums."""
-    rows = connection.execute(statement("spend_hours"), {"tenant": tenant, "now": now}).all()
+    """Sample the last full hour's cost, in total and of the dearest features and teams, with the hours before it."""
+    rows = connection.execute(statement("spend_hours"), {"tenant": tenant, "now": now, "most": MOST_PARTS + 1}).all()
     at = floor_hour(now) - _HOUR
     by_key = {key: {row.hour: row for row in group} for key, group in groupby(rows, lambda row: row.key)}
     samples = (_spend_sample(key, hours, at, limits) for key, hours in by_key.items())
@@ -59,30 +59,30 @@ def spend(connection: sa.Connection, tenant: str, now: datetime, limits: Alertin
 
 def _spend_sample(key: str, hours: Mapping[datetime, Any], at: datetime, limits: Alerting) -> SpendSample | None:
     first = min(hours)
-    starts = [first + k * _HOUR for k in range(_SPAN - 1, int((at - first) / _HOUR))]
-    history = tuple(Point(start, _sum(hours, start, "cost_usd")) for start in starts)
+    history = tuple(
+        float(hours[hour].cost_usd) if (hour := first + k * _HOUR) in hours else 0.0
+        for k in range(int((at - first) / _HOUR))
+    )
     if not history:
         return None
     return SpendSample(
         key=key,
-        at=at,
-        cost_usd=_sum(hours, at, "cost_usd"),
+        cost_usd=_of(hours, at, "cost_usd"),
         history=history,
         floor_usd=limits.spend_floor_usd,
         drivers=_drivers(hours, at),
     )
 
 
-def _sum(hours: Mapping[datetime, Any], last: datetime, column: str) -> Decimal:
-    """Add up the three hours that end with the hour `last`."""
-    return sum((getattr(hours[h], column) for k in range(_SPAN) if (h := last - k * _HOUR) in hours), Decimal(0))
+def _of(hours: Mapping[datetime, Any], hour: datetime, column: str) -> Decimal:
+    return Decimal(getattr(hours[hour], column)) if hour in hours else Decimal(0)
 
 
 def _drivers(hours: Mapping[datetime, Any], at: datetime) -> Drivers | None:
-    """Compare the factors of cost with the mean of the same hours of the last 7 days."""
+    """Compare the factors of cost with the mean of the same hour of the last 7 days."""
     columns = ("cost_usd", "events", "tokens")
-    cost, events, tokens = (_sum(hours, at, column) for column in columns)
-    past = [[_sum(hours, at - k * _DAY, column) for column in columns] for k in range(1, 8)]
+    cost, events, tokens = (_of(hours, at, column) for column in columns)
+    past = [[_of(hours, at - k * _DAY, column) for column in columns] for k in range(1, 8)]
     usual_cost, usual_events, usual_tokens = (sum(column) / 7 for column in zip(*past, strict=True))
     if not all((cost, events, tokens, usual_cost, usual_events, usual_tokens)):
         return None

@@ -53,7 +53,7 @@ def test_cost_monitoring_orders_its_projection(printed: str) -> None:
 
 
 def test_cost_monitoring_alerts_on_the_spike_only(printed: str) -> None:
-    spikes = printed.split("Spend of the last three hours")[1]
+    spikes = printed.split("Spend of the hour that began")[1]
     assert row(spikes, "support")[-1] == "critical"
     assert row(spikes, "summaries")[-1] == "none"
 

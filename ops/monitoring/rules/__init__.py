@@ -36,8 +36,7 @@ RULES: Mapping[str, Rule] = {
     "quality": Rule(quality.evaluate),
     "reconciliation": Rule(reconciliation.evaluate),
     "silence": Rule(silence.evaluate),
-    # Two consecutive hours, whatever the scheduler's jitter.
-    "spend": Rule(spend.evaluate, Policy(hold=timedelta(minutes=50))),
+    "spend": Rule(spend.evaluate),  # of whole hours: each is judged as often as there are minutes in the next
 }
 
 

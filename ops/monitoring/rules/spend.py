@@ -1,25 +1,24 @@
-"""Cost above 1.5 times (critical: twice) what is normal for this hour of the week.
+"""An hour's cost that is a spike: critical above twice what is usual, a warning above 1.5 times, else an info.
 
-Three-hour sums against a seasonal median: simulated, it fires falsely 0.0 to 0.15 times in 30 days, where a trailing
-24-hour mean does 30 to 39 times. Both the ratio and the dollars must be out of the ordinary.
+Only when it is also dearer than usual by a floor in dollars. Of a shift that lasts, the first hours are told: what is
+usual follows within a day, and the projection says what it will cost.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 
 from ops.errors import InvalidValue
 from ops.money import usd
 from ops.monitoring.alerts import Condition, Json, Status, Summary, Tier
-from ops.monitoring.baselines import Baseline, Maturity, Point, seasonal
+from ops.monitoring.baselines import Maturity
+from ops.monitoring.spikes import Usual, usual
 
 WARNING_RATIO = 1.5
 CRITICAL_RATIO = 2.0
 CLEAR_RATIO = 1.4
-CLEAR_EXCESS = 0.8
-SIGMA_PER_MAD = 1.4826  # of a normal distribution
+TOTAL = "total"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +42,13 @@ class Drivers:
 
 @dataclass(frozen=True, slots=True)
 class SpendSample:
-    """The last three hours' cost of one key, and the same sums of earlier hours."""
+    """What one key cost in the last full hour, and in all the hours before that, the oldest first."""
 
-    key: str
-    at: datetime  # the hour of cost_usd, by the same convention as the history's points
+    key: str  # `total`, or a part: `feature:search`
     cost_usd: Decimal
-    history: tuple[Point, ...]  # three-hour sums in USD, one an hour
-    floor_usd: Decimal  # less than this much more is not worth a message
-    absolute_limit_usd: Decimal | None = None  # what holds while the baseline is immature
+    history: tuple[float, ...]  # USD; an hour without events cost nothing
+    floor_usd: Decimal  # less than this much more in an hour is not worth a message
+    absolute_limit_usd: Decimal | None = None  # what holds while nobody knows what is usual
     drivers: Drivers | None = None
 
     def __post_init__(self) -> None:
@@ -59,18 +57,16 @@ class SpendSample:
 
 
 def evaluate(sample: SpendSample) -> Condition:
-    """Breach when (C + f) / (m + f) > 1.5 (critical 2) and C - m > max(4 * 1.4826 MAD, 0.2 m, f).
-
-    C is the three-hour cost, m and MAD the seasonal median and deviation, f the floor; all in USD.
-    """
-    normal = seasonal(sample.history, sample.at)
-    if normal.centre is None or normal.mad is None:
+    """Breach when the hour is a spike and dearer than usual by the floor; x over what is usual says how grave it is."""
+    normal = usual(sample.history)
+    if normal is None:
         return _absolute(sample)
     cost, floor = float(sample.cost_usd), float(sample.floor_usd)
-    ratio = (cost + floor) / (normal.centre + floor)
-    excess = cost - normal.centre
-    material = max(4 * SIGMA_PER_MAD * normal.mad, 0.2 * normal.centre, floor)
-    tier = _tier(ratio) if excess > material else None
+    expected = max(normal.cost, normal.same_hour)
+    excess = cost - expected
+    ratio = (cost + floor) / (expected + floor)
+    breach = excess >= floor and normal.is_spike(cost, is_whole=sample.key == TOTAL)
+    tier = _tier(ratio) if breach else None
     limit = CRITICAL_RATIO if tier is Tier.CRITICAL else WARNING_RATIO
     return Condition(
         rule="spend",
@@ -80,27 +76,28 @@ def evaluate(sample: SpendSample) -> Condition:
         value=ratio,
         limit=limit,
         unit="ratio",
-        summary=Summary("Spend", f"{usd(sample.cost_usd)} in 3 h, {ratio:.1f}x normal", f"{limit:g}x"),
-        evidence=_evidence(sample, normal, excess),
-        near_limit=tier is None and ratio > CLEAR_RATIO and excess > CLEAR_EXCESS * material,
+        summary=Summary("Spend", f"{usd(sample.cost_usd)} in an hour, {ratio:.1f}x normal", f"{limit:g}x"),
+        evidence=_evidence(sample, normal, expected),
+        near_limit=tier is None and excess >= floor and ratio > CLEAR_RATIO,
     )
 
 
-def _tier(ratio: float) -> Tier | None:
+def _tier(ratio: float) -> Tier:
     if ratio > CRITICAL_RATIO:
         return Tier.CRITICAL
-    return Tier.WARNING if ratio > WARNING_RATIO else None
+    return Tier.WARNING if ratio > WARNING_RATIO else Tier.INFO
 
 
-def _evidence(sample: SpendSample, normal: Baseline, excess: float) -> dict[str, Json]:
-    facts: dict[str, Json] = {"blast_radius": f"{usd(excess)} more than normal in 3 h"}
+def _evidence(sample: SpendSample, normal: Usual, expected: float) -> dict[str, Json]:
+    excess = float(sample.cost_usd) - expected
+    facts: dict[str, Json] = {"blast_radius": f"{usd(excess)} more than normal in an hour"}
     if sample.drivers is not None:
         facts["cause"] = sample.drivers.cause()
-    return {**facts, "normal": usd(normal.centre), "baseline": f"{normal.maturity}, {normal.n} points"}
+    return {**facts, "normal": usd(expected), "dearest_hour_of_the_week": usd(normal.dearest)}
 
 
 def _absolute(sample: SpendSample) -> Condition:
-    """Only an absolute limit can be kept while nobody knows what is normal."""
+    """Only an absolute limit can be kept while nobody knows what is usual."""
     limit = sample.absolute_limit_usd
     breach = limit is not None and sample.cost_usd > limit
     status = Status.BREACH if breach else Status.INSUFFICIENT_DATA if limit is None else Status.OK
@@ -112,6 +109,6 @@ def _absolute(sample: SpendSample) -> Condition:
         value=float(sample.cost_usd),
         limit=None if limit is None else float(limit),
         unit="USD",
-        summary=Summary("Spend", f"{usd(sample.cost_usd)} in 3 h, {Maturity.IMMATURE}", usd(limit)),
+        summary=Summary("Spend", f"{usd(sample.cost_usd)} in an hour, {Maturity.IMMATURE}", usd(limit)),
         evidence={"cause": sample.drivers.cause()} if sample.drivers is not None else {},
     )

@@ -17,7 +17,6 @@ from ops.monitoring.rules.spend import Drivers, SpendSample
 from ops.proportions import Share
 from tasks.settings import Alerting
 from tasks.stores import measures
-from tasks.stores.sql import statement
 from tasks.stores.tables import latency_hourly, quality_baselines, scores, usage_hourly
 from tests.hand_made import DAY, HOUR, MOMENT, NOW, event, failed, hour_row, insert, load, score_row
 
@@ -203,57 +202,46 @@ def test_latency_counts_requests_slower_than_twice_the_baseline(engine: sa.Engin
 # Spend
 
 
-def test_spend_adds_up_three_full_hours(engine: sa.Engine) -> None:
-    costs = {0: "100", 1: "4", 2: "2", 3: "1", 4: "10", 5: "20", 6: "40"}
+def test_spend_is_the_last_full_hour_and_all_before_it(engine: sa.Engine) -> None:
+    costs = {0: "100", 1: "4", 2: "2", 3: "1", 6: "40"}
     insert(engine, usage_hourly, [hour_row(hours * HOUR, cost) for hours, cost in costs.items()])
     sample: SpendSample = by_key(engine, "spend", spend_floor_usd=Decimal(3))["total"]
-    assert (sample.at, sample.cost_usd, sample.floor_usd) == (NOW - HOUR, 4 + 2 + 1, 3)
-    assert [(point.at, point.value) for point in sample.history] == [
-        (NOW - 4 * HOUR, 10 + 20 + 40),
-        (NOW - 3 * HOUR, 1 + 10 + 20),
-        (NOW - 2 * HOUR, 2 + 1 + 10),
-    ]
+    assert (sample.cost_usd, sample.floor_usd) == (4, 3)
+    assert sample.history == (40, 0, 0, 1, 2)  # hours without events cost nothing
 
 
-def test_spend_hours_without_events_cost_nothing(engine: sa.Engine) -> None:
-    insert(engine, usage_hourly, [hour_row(7 * HOUR, "8"), hour_row(HOUR, "1")])
-    sample = by_key(engine, "spend")["total"]
-    assert (sample.cost_usd, [point.value for point in sample.history]) == (1, [8, 0, 0, 0])
-
-
-def test_spend_is_sampled_in_total_and_for_each_feature(engine: sa.Engine) -> None:
+def test_spend_is_sampled_in_total_and_for_each_feature_and_team(engine: sa.Engine) -> None:
     rows = [
-        hour_row(hours * HOUR, cost, feature=feature)
+        hour_row(hours * HOUR, cost, feature=feature, team_id=team)
         for hours in (1, 5)
-        for feature, cost in (("chat", "2"), ("search", "3"), (None, "5"))
+        for feature, team, cost in (("chat", "core", "2"), ("search", "core", "3"), (None, None, "5"))
     ]
-    insert(engine, usage_hourly, [*rows, hour_row(HOUR, "1000", tenant_id="other")])
+    insert(engine, usage_hourly, [*rows, hour_row(HOUR, "1000", tenant_id="other", team_id="core")])
     found = {key: sample.cost_usd for key, sample in by_key(engine, "spend").items()}
-    assert found == {"feature:chat": 2, "feature:search": 3, "total": 2 + 3 + 5}
+    assert found == {"feature:chat": 2, "feature:search": 3, "team:core": 2 + 3, "total": 2 + 3 + 5}
 
 
-def test_spend_has_one_row_for_each_key_and_hour(engine: sa.Engine) -> None:
-    insert(engine, usage_hourly, [hour_row(HOUR, "2", feature=feature) for feature in (None, "chat")])
-    with engine.connect() as connection:
-        rows = connection.execute(statement("spend_hours"), {"tenant": "default", "now": NOW}).all()
-    assert [(row.key, row.cost_usd) for row in rows] == [("feature:chat", 2), ("total", 2 + 2)]
+def test_spend_of_the_dearest_parts_is_sampled(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.stores.measures.MOST_PARTS", 1)
+    insert(engine, usage_hourly, [hour_row(2 * HOUR, cost, feature=cost) for cost in ("1", "9", "5")])
+    assert set(by_key(engine, "spend")) == {"total", "feature:9"}
 
 
 @pytest.mark.parametrize(
     ("hours", "is_sampled"),
     [
-        pytest.param(3, False, id="after three hours there is nothing to compare with"),
-        pytest.param(4, True, id="after four there is one earlier sum"),
+        pytest.param(1, False, id="in the first hour there is nothing to compare with"),
+        pytest.param(2, True, id="after two there is one earlier hour"),
     ],
 )
-def test_spend_needs_an_earlier_sum(engine: sa.Engine, hours: int, is_sampled: bool) -> None:
+def test_spend_needs_an_earlier_hour(engine: sa.Engine, hours: int, is_sampled: bool) -> None:
     insert(engine, usage_hourly, [hour_row(hours * HOUR, "1")])
     assert bool(measure(engine, "spend")) is is_sampled
 
 
-def test_spend_history_is_of_29_days(engine: sa.Engine) -> None:
-    insert(engine, usage_hourly, [hour_row(29 * DAY, "1"), hour_row(29 * DAY + HOUR, "1")])
-    assert by_key(engine, "spend")["total"].history[0].at == NOW - 29 * DAY + 2 * HOUR
+def test_spend_history_is_of_three_weeks(engine: sa.Engine) -> None:
+    insert(engine, usage_hourly, [hour_row(21 * DAY, "1"), hour_row(21 * DAY + HOUR, "1")])
+    assert len(by_key(engine, "spend")["total"].history) == 21 * 24 - 1
 
 
 def test_spend_drivers_compare_with_the_same_hours_of_a_week(engine: sa.Engine) -> None:

@@ -1,9 +1,8 @@
-"""Spend against the seasonal median: the ratio and the dollars must both be out of the ordinary."""
+"""An hour's spend against what is usual of it: a spike and the floor in dollars, and how grave that is."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -12,56 +11,52 @@ from hypothesis import strategies as st
 
 from ops.errors import InvalidValue
 from ops.monitoring.alerts import Status, Summary, Tier
-from ops.monitoring.baselines import Point
 from ops.monitoring.rules.spend import Drivers, SpendSample, evaluate
 
-NOW = datetime(2026, 7, 20, 10, tzinfo=UTC)
+WEEK = 7 * 24
 
 
-def history(usd: str, spread: str = "0", weeks: int = 4) -> tuple[Point, ...]:
-    """Sums of `usd` at ten, `spread` less at nine and more at eleven: median usd, MAD spread."""
-    offsets = ((-1, -Decimal(spread)), (0, Decimal(0)), (1, Decimal(spread)))
-    return tuple(
-        Point(NOW - timedelta(weeks=week) + timedelta(hours=hour), Decimal(usd) + extra)
-        for week in range(1, weeks + 1)
-        for hour, extra in offsets
-    )
-
-
-def sample(cost: str, normal: str = "100", spread: str = "0") -> SpendSample:
-    return SpendSample("total", NOW, Decimal(cost), history(normal, spread), floor_usd=Decimal(5))
+def sample(cost: str, normal: float = 100, key: str = "total") -> SpendSample:
+    """Sample an hour after eight days of hours that all cost the same."""
+    return SpendSample(key, Decimal(cost), (float(normal),) * (WEEK + 24), floor_usd=Decimal(5))
 
 
 @pytest.mark.parametrize(
     ("measured", "tier"),
     [
         pytest.param(sample("100"), None, id="normal spend"),
-        pytest.param(sample("150"), None, id="(150 + 5) / (100 + 5) = 1.48 times"),
-        pytest.param(sample("152.5"), None, id="(152.5 + 5) / (100 + 5) = 1.5 times, not above"),
-        pytest.param(sample("160"), Tier.WARNING, id="(160 + 5) / (100 + 5) = 1.57 times"),
+        pytest.param(sample("108"), None, id="8 more is within 3 sigmas of 3 % of a mean hour"),
+        pytest.param(sample("110"), Tier.INFO, id="10 more is a spike, if no grave one"),
+        pytest.param(sample("152.5"), Tier.INFO, id="(152.5 + 5) / (100 + 5) = 1.5 times, not above"),
+        pytest.param(sample("153"), Tier.WARNING, id="(153 + 5) / (100 + 5) = 1.505 times"),
         pytest.param(sample("205"), Tier.WARNING, id="(205 + 5) / (100 + 5) = 2 times, not above"),
         pytest.param(sample("206"), Tier.CRITICAL, id="(206 + 5) / (100 + 5) = 2.01 times"),
-        pytest.param(sample("5", normal="0"), None, id="$5 is not more than the floor of $5"),
-        pytest.param(sample("6", normal="0"), Tier.CRITICAL, id="$6 is, where nothing is normal"),
-        pytest.param(sample("206", spread="18"), None, id="4 x 1.4826 x 18 = 106.7 > 106 more"),
-        pytest.param(sample("206", spread="17"), Tier.CRITICAL, id="4 x 1.4826 x 17 = 100.8 < 106 more"),
+        pytest.param(sample("5.9", normal=1), None, id="$4.90 more is below the floor of $5"),
+        pytest.param(sample("6", normal=1), Tier.WARNING, id="$5 is not: (6 + 5) / (1 + 5) = 1.83 times"),
+        pytest.param(sample("106", key="feature:x"), Tier.INFO, id="a part above 1.75 sigmas and all of its week"),
     ],
 )
-def test_spend_breaches_on_ratio_and_dollars(measured: SpendSample, tier: Tier | None) -> None:
+def test_spend_breaches_on_a_spike_and_dollars(measured: SpendSample, tier: Tier | None) -> None:
     condition = evaluate(measured)
     assert condition.tier is tier
     assert condition.status is (Status.BREACH if tier else Status.OK)
 
 
+def test_spend_of_a_part_is_no_spike_when_its_week_has_seen_as_much() -> None:
+    seen = sample("206", key="feature:x")
+    assert evaluate(seen).tier is Tier.CRITICAL
+    assert evaluate(replace(seen, history=(*seen.history[:-50], 206.0, *seen.history[-49:]))).tier is None
+
+
 def test_spend_tells_the_dollars_and_the_cause() -> None:
     condition = evaluate(replace(sample("247"), drivers=Drivers(1.1, 2.0, 1.05)))
-    assert condition.summary == Summary("Spend", "$247.00 in 3 h, 2.4x normal", "2x")  # (247 + 5) / (100 + 5)
+    assert condition.summary == Summary("Spend", "$247.00 in an hour, 2.4x normal", "2x")  # (247 + 5) / (100 + 5)
     assert condition.value == pytest.approx(2.4)
     assert condition.evidence == {
-        "blast_radius": "$147.00 more than normal in 3 h",
+        "blast_radius": "$147.00 more than normal in an hour",
         "cause": "tokens per request 2.0x normal",
         "normal": "$100.00",
-        "baseline": "same hour of the week, 12 points",
+        "dearest_hour_of_the_week": "$100.00",
     }
 
 
@@ -79,19 +74,20 @@ def test_drivers_name_what_rose_most(drivers: Drivers, cause: str) -> None:
 @pytest.mark.parametrize(
     ("measured", "near"),
     [
-        pytest.param(sample("140"), False, id="(140 + 5) / 105 = 1.38 clears"),
-        pytest.param(sample("145"), True, id="(145 + 5) / 105 = 1.43 holds"),
-        pytest.param(sample("206", spread="22"), True, id="106 more is over 0.8 x 4 x 1.4826 x 22 = 104.4: holds"),
-        pytest.param(sample("206", spread="23"), False, id="106 more is under 0.8 x 4 x 1.4826 x 23 = 109.1: clears"),
+        pytest.param(sample("105"), False, id="(105 + 5) / 105 = 1.05 clears"),
+        pytest.param(replace(sample("150"), history=(*[100.0, 200.0] * 96,)), False, id="as much as is usual clears"),
+        pytest.param(
+            replace(sample("206", key="feature:x"), history=(*[100.0] * 180, 206.0, *[100.0] * 11)), True,
+            id="1.96 times holds, though the week has seen it",
+        ),
         pytest.param(sample("206"), False, id="a breach is past its limit, not near it"),
-        pytest.param(sample("206", spread="30"), False, id="106 more is under 0.8 x 4 x 1.4826 x 30 = 142: clears"),
     ],
-)
+)  # fmt: skip
 def test_spend_clears_only_well_below_its_limit(measured: SpendSample, near: bool) -> None:
     assert evaluate(measured).near_limit is near
 
 
-IMMATURE = SpendSample("total", NOW, Decimal(500), (), floor_usd=Decimal(5))
+IMMATURE = SpendSample("total", Decimal(500), (1.0,) * (WEEK - 1), floor_usd=Decimal(5))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +102,7 @@ def test_spend_with_an_immature_baseline_keeps_only_an_absolute_limit(limit: Dec
     condition = evaluate(replace(IMMATURE, absolute_limit_usd=limit))
     assert condition.status is status
     assert condition.tier is (Tier.WARNING if status is Status.BREACH else None)
-    assert condition.summary.value == "$500.00 in 3 h, baseline immature"
+    assert condition.summary.value == "$500.00 in an hour, baseline immature"
 
 
 def test_spend_with_an_immature_baseline_still_names_the_cause() -> None:
@@ -123,7 +119,7 @@ def test_spend_refuses_a_floor_that_divides_by_nothing(floor: str) -> None:
 @given(st.integers(0, 10_000), st.integers(0, 10_000))
 def test_spend_that_is_not_above_normal_never_breaches(normal: int, less: int) -> None:
     cost = max(normal - less, 0)
-    assert evaluate(sample(str(cost), normal=str(normal))).status is Status.OK
+    assert evaluate(sample(str(cost), normal=normal)).status is Status.OK
 
 
 @pytest.mark.parametrize(
