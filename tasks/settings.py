@@ -8,6 +8,7 @@ The YAML file is `$WATCHKEEPER_CONFIG`, else `watchkeeper.yaml` of the working f
 from __future__ import annotations
 
 import os
+from datetime import date
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -29,9 +30,16 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
+from ops.cost.components import Component, Rate
+
 PREFIX = "WATCHKEEPER_"
 DATABASE_URL = f"{PREFIX}DATABASE_URL"
 FEWEST_DAYS = 35  # of events that a retention must keep
+
+
+def _check_days(start: date, end: date) -> None:
+    if start >= end:
+        raise ValueError(f"`to` {end} must be after `from` {start}")
 
 
 def _zone(name: str) -> str:
@@ -146,6 +154,30 @@ class Budget(_Group):
     monthly_usd: Dollars
 
 
+class ComponentCost(_Group):
+    """What a part of the system costs that is in no log."""
+
+    component: Literal["vector_database", "compute"]
+    usd_per_day: Dollars = Decimal(0)
+    usd_per_query: Dollars = Decimal(0)  # a chat or completion request
+    start: date = Field(default=date.min, alias="from")  # UTC
+    end: date = Field(default=date.max, alias="to")  # the first day that is no part of it
+
+    @model_validator(mode="after")
+    def _costs_something(self) -> Self:
+        if not {"usd_per_day", "usd_per_query"} & self.model_fields_set:
+            raise ValueError("it needs its usd_per_day or usd_per_query; 0 is free")
+        _check_days(self.start, self.end)
+        return self
+
+    def as_rate(self) -> Rate:
+        """Return it as the report reckons with it."""
+        return Rate(
+            component=Component(self.component), usd_per_day=self.usd_per_day, usd_per_query=self.usd_per_query,
+            start=self.start, end=self.end,
+        )  # fmt: skip
+
+
 class Alerting(_Group):
     """What the rules are told about this system."""
 
@@ -245,6 +277,7 @@ class Settings(BaseSettings):
     services: tuple[Service, ...] = ()
     channels: tuple[Channel, ...] = (Channel(name="console", kind="console"),)
     budgets: tuple[Budget, ...] = ()
+    component_costs: tuple[ComponentCost, ...] = ()
     plans: dict[Name, RolloutPlan] = {"careful": RolloutPlan()}
     alerting: Alerting = Alerting()
     warming: Warming = Warming()

@@ -1,4 +1,4 @@
-"""Prices: what sources say beside our own cost, in the hourly roll-up; cards of contracts, and exact ones, beside the book's.
+"""Prices: what sources say beside our own cost, in the hourly roll-up; cards of contracts, and with every decimal.
 
 Cards are the one table without `tenant_id`: they are prices, and their snapshot says whose.
 """
