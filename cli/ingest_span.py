@@ -60,7 +60,7 @@ def _backfill(name: str, span: Window, *, workers: int, again: bool, quiet: bool
     settings = load_settings()
     source = backfill.source_named(settings, name)
     with open_database(settings) as engine:
-        target = Target(engine, settings.tenant, keep_texts=settings.warming.store_texts)
+        target = Target.of(engine, settings)
         todo, before = backfill.plan(target, source, span, _now(), again=again)
         with progress_bar("loading", total=before.parts, quiet=quiet) as show:
 

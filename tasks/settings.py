@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from datetime import date
 from decimal import Decimal
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -31,6 +32,9 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from ops.cost.components import Component, Rate
+from ops.cost.overrides import PriceOverride, check_overlaps
+from ops.errors import InvalidValue
+from ops.usage import normalise_vendor
 
 PREFIX = "WATCHKEEPER_"
 DATABASE_URL = f"{PREFIX}DATABASE_URL"
@@ -152,6 +156,43 @@ class Budget(_Group):
 
     scope: Literal["total"] = "total"
     monthly_usd: Dollars
+
+
+_PerMillion = Annotated[Decimal, Field(ge=0, le=10_000, max_digits=18)]  # then every cost fits into its column
+
+
+class Price(_Group):
+    """A negotiated price, which goes before the price book's; USD per million tokens."""
+
+    contract: Name
+    vendor: Annotated[Name, AfterValidator(normalise_vendor)]
+    model: Annotated[str, Field(min_length=1, max_length=256)]  # or the beginning of names: gpt-4o*
+    tier: Name | None = None  # batch, priority; None is standard
+    start: date = Field(default=date.min, alias="from")  # UTC
+    end: date = Field(default=date.max, alias="to")  # the first day that is no part of it
+    input: _PerMillion
+    cached: _PerMillion | None = None  # where it is not named, input's
+    cache_write: _PerMillion | None = None  # input's
+    cache_write_1h: _PerMillion | None = None  # cache_write's
+    output: _PerMillion
+    per_thousand_requests: _PerMillion | None = None
+
+    @model_validator(mode="after")
+    def _has_days(self) -> Self:
+        _check_days(self.start, self.end)
+        return self
+
+    def as_override(self) -> PriceOverride:
+        """Return it as pricing takes it."""
+        return PriceOverride(**dict(self))
+
+
+def _without_overlaps(prices: tuple[Price, ...]) -> tuple[Price, ...]:
+    try:
+        check_overlaps([price.as_override() for price in prices])
+    except InvalidValue as error:
+        raise ValueError(f"{error.value} must be {error.limit}") from None
+    return prices
 
 
 class ComponentCost(_Group):
@@ -277,6 +318,7 @@ class Settings(BaseSettings):
     services: tuple[Service, ...] = ()
     channels: tuple[Channel, ...] = (Channel(name="console", kind="console"),)
     budgets: tuple[Budget, ...] = ()
+    prices: Annotated[tuple[Price, ...], AfterValidator(_without_overlaps)] = ()
     component_costs: tuple[ComponentCost, ...] = ()
     plans: dict[Name, RolloutPlan] = {"careful": RolloutPlan()}
     alerting: Alerting = Alerting()
@@ -299,6 +341,11 @@ class Settings(BaseSettings):
     def zone(self) -> ZoneInfo:
         """The time zone of the budget month."""
         return ZoneInfo(self.month_timezone)
+
+    @cached_property
+    def overrides(self) -> tuple[PriceOverride, ...]:
+        """The negotiated prices."""
+        return tuple(price.as_override() for price in self.prices)
 
     @property
     def slack_ready(self) -> bool:

@@ -103,8 +103,8 @@ def test_report_by_team_and_month_has_one_part_of_each(spent: None) -> None:
 def test_report_by_component_adds_what_is_configured(
     engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load(engine, [event(HOUR, **TEN_CENTS), event(HOUR, operation="embedding", model="text-embedding-3-small",
-                                                  input_tokens=500_000), event(HOUR, operation="rerank", **TEN_CENTS)])  # fmt: skip
+    embedding = event(HOUR, operation="embedding", model="text-embedding-3-small", input_tokens=500_000)
+    load(engine, [event(HOUR, **TEN_CENTS), embedding, event(HOUR, operation="rerank", **TEN_CENTS)])
     (tmp_path / "watchkeeper.yaml").write_text("""component_costs:
   - {component: compute, usd_per_day: 0.01, from: 2026-03-05}
   - {component: vector_database, usd_per_query: 0.02}

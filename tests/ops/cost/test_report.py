@@ -20,9 +20,8 @@ def spends(draw: st.DrawFn) -> Spend:
     return Spend(events, draw(st.integers(0, events)), draw(AMOUNTS), tokens, tokens, tokens)
 
 
-KEYED = st.dictionaries(
-    st.tuples(st.none() | st.sampled_from("abc"), st.sampled_from(["2026-11", "2026-12"])), spends()
-)
+TIMES = ["2026-11", "2026-12"]
+KEYED = st.dictionaries(st.tuples(st.none() | st.sampled_from("abc"), st.sampled_from(TIMES)), spends())
 
 
 def add_up(spends: list[Spend]) -> Spend:
@@ -32,11 +31,11 @@ def add_up(spends: list[Spend]) -> Spend:
     return total
 
 
-@given(known=KEYED, rests=st.dictionaries(st.sampled_from(["2026-11", "2026-12"]), spends()))
+@given(known=KEYED, rests=st.dictionaries(st.sampled_from(TIMES), spends()))
 def test_parts_add_up_to_the_whole_of_each_time_with_what_is_unknown(known, rests) -> None:
     wholes = {
         at: add_up([spend for (_, when), spend in known.items() if when == at] + [rests.get(at, Spend())])
-        for at in ("2026-11", "2026-12")
+        for at in TIMES
     }
     found = parts(with_rest(known, wholes), wholes)
     assert {at: add_up([part.spend for part in found if part.at == at]) for at in wholes} == wholes
@@ -66,7 +65,8 @@ def test_part_of_one_span_only_began_or_ended() -> None:
     began, ended = parts({("new", None): spend}, {None: spend}, {("old", None): spend})
     assert (began.key, began.spend, began.before) == ("new", spend, Spend())
     assert (ended.key, ended.spend, ended.before, ended.share) == ("old", Spend(), spend, 0)
-    assert began.causes and ended.causes
+    assert began.causes
+    assert ended.causes
     assert (began.causes.requests_usd, ended.causes.requests_usd) == (5, -5)
 
 
