@@ -6,7 +6,7 @@ import importlib
 
 import click
 
-COMMANDS = {"backtest": "cli.cost_backtest", "reconcile": "cli.cost_reconcile"}
+COMMANDS = {"backtest": "cli.cost_backtest", "reconcile": "cli.cost_reconcile", "report": "cli.cost_report"}
 
 
 class Commands(click.Group):

@@ -64,7 +64,7 @@ def _own(settings: Settings) -> Series:
     from tasks.resources import open_database
 
     with open_database(settings) as engine, engine.connect() as connection:
-        days = daily(connection, settings.tenant, datetime.now(UTC), timedelta(days=3650))
+        days = daily(connection, settings.tenant, datetime.now(UTC), timedelta(days=3650), settings.overrides)
     return {str(scope): history for scope, (history, _) in days.items()}
 
 

@@ -117,7 +117,7 @@ def _load(sources: list[Source], *, resume: bool, quiet: bool) -> tuple[Loaded, 
     settings = load_settings()
     total = Loaded()
     with open_database(settings) as engine, progress_bar("reading", quiet=quiet) as show:
-        target = Target(engine, settings.tenant, keep_texts=settings.warming.store_texts)
+        target = Target.of(engine, settings)
         for source in sources:
             before = total
 

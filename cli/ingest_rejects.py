@@ -108,7 +108,7 @@ def retry(name: str | None, kind: str | None, as_json: bool, **options: Any) -> 
     fallback = source_of("(rejects)", kind="litellm", name="manual", **options)
     with open_database(settings) as engine:
         _check_name(engine, settings, name)
-        target = Target(engine, settings.tenant, keep_texts=settings.warming.store_texts)
+        target = Target.of(engine, settings)
         configured = {source.name: source for source in settings.sources}
         done = retry_rejects(target, configured, fallback, datetime.now(UTC), name, kind)
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.load_report import report_load
-from cli.output import as_json, checked_time, print_json, progress_bar
+from cli.output import as_json, checked_span, print_json, progress_bar
 from ops.plain_text import printable
 
 if TYPE_CHECKING:
@@ -42,23 +42,13 @@ def span(start: datetime, end: datetime, name: str, workers: int, again: bool, a
     Of files, rows outside the span are skipped, and where the next load begins stays as it is. What failed twice is
     listed, and the exit code is 1; run again, it goes on with what is not done.
     """
-    done = _backfill(name, _window(start, end), workers=workers, again=again, quiet=as_json)
+    done = _backfill(name, checked_span(start, end), workers=workers, again=again, quiet=as_json)
     if as_json:
         print_json(done.as_json())
     else:
         _report(done)
     if done.failures:
         raise click.exceptions.Exit(1)
-
-
-def _window(start: datetime, end: datetime) -> Window:
-    from ops.errors import InvalidValue
-    from ops.window import Window
-
-    first, last = checked_time("--from", start), checked_time("--to", end)
-    if not first or not last or first >= last:
-        raise InvalidValue("--to", f"{end:%Y-%m-%d %H:%M}", f"after --from {start:%Y-%m-%d %H:%M}")
-    return Window(first, last)
 
 
 def _backfill(name: str, span: Window, *, workers: int, again: bool, quiet: bool) -> Backfilled:
@@ -70,7 +60,7 @@ def _backfill(name: str, span: Window, *, workers: int, again: bool, quiet: bool
     settings = load_settings()
     source = backfill.source_named(settings, name)
     with open_database(settings) as engine:
-        target = Target(engine, settings.tenant, keep_texts=settings.warming.store_texts)
+        target = Target.of(engine, settings)
         todo, before = backfill.plan(target, source, span, _now(), again=again)
         with progress_bar("loading", total=before.parts, quiet=quiet) as show:
 

@@ -18,6 +18,8 @@ from ops.plain_text import printable
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from ops.window import Window
+
 _UNBOUNDED = 100_000
 Show = Callable[[float, str], None]
 
@@ -39,6 +41,21 @@ def checked_time(option: str, when: datetime | None) -> datetime | None:
     if not EARLIEST <= when <= latest:
         raise InvalidValue(option, f"{when:%Y-%m-%d}", f"between {EARLIEST:%Y-%m-%d} and {latest:%Y-%m-%d}")
     return when
+
+
+def checked_span(start: datetime, end: datetime, names: tuple[str, str] = ("--from", "--to")) -> Window:
+    """Return the span of two options.
+
+    Raises:
+        InvalidValue: there can be no usage at one of them, or the second is not after the first.
+    """
+    from ops.errors import InvalidValue
+    from ops.window import Window
+
+    first, last = checked_time(names[0], start), checked_time(names[1], end)
+    if not first or not last or first >= last:
+        raise InvalidValue(names[1], f"{end:%Y-%m-%d %H:%M}", f"after {names[0]} {start:%Y-%m-%d %H:%M}")
+    return Window(first, last)
 
 
 def print_json(document: Any) -> None:

@@ -36,5 +36,5 @@ def command(host: str | None, port: int | None, insecure: bool) -> None:
     receiver = settings.receiver.model_copy(update={name: value for name, value in given.items() if value is not None})
     token = checked_token(receiver, insecure=insecure)
     with open_database(settings) as engine:
-        target = Target(engine, settings.tenant, keep_texts=settings.warming.store_texts)
+        target = Target.of(engine, settings)
         serve(target, receiver, token, click.echo, lambda: datetime.now(UTC))

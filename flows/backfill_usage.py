@@ -29,7 +29,7 @@ def backfill_usage(
 ) -> Any:  # fmt: skip
     """Load `source` from `start` up to `end`, with `workers` threads or, `runner` being dask, Dask workers."""
     with watch(as_of) as w:
-        target = Target(w.engine, w.settings.tenant, w.settings.warming.store_texts)
+        target = Target.of(w.engine, w.settings)
         opened = opened_for(w.settings, target, source)
         span, dividing = span_of(start, end), runner_of(runner, workers, dask_address)
         todo, before = plan(target, opened.source, span, w.now, again=again)

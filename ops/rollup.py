@@ -29,7 +29,7 @@ UserKey = tuple[datetime, str]
 HOUR_KEY = ("hour", "vendor", "model", "operation", "service", "release", "feature", "team_id")
 HOUR_SUMS = (
     "events", "failures", "unpriced_events", "cost_usd", "reported_cost_usd", "input_tokens", "cached_tokens",
-    "cache_write_tokens", "output_tokens", "cache_hits", "cache_eligible",
+    "cache_write_tokens", "output_tokens", "cache_hits", "cache_eligible", "compared_cost_usd", "compared_reported_usd",
 )  # fmt: skip
 BIN_KEY = ("hour", "vendor", "model", "service", "release", "bin")
 USER_KEY = ("day", "user_id")
@@ -52,7 +52,7 @@ class Deltas:
         """
         self._add_users(events, costs, sign)
         for (hour, names), (some, their_costs) in _grouped(events, costs).items():
-            found = self.hours.setdefault((hour, *names), [0, 0, 0, _ZERO, _ZERO, 0, 0, 0, 0, 0, 0])
+            found = self.hours.setdefault((hour, *names), [0, 0, 0, _ZERO, _ZERO, 0, 0, 0, 0, 0, 0, _ZERO, _ZERO])
             for position, amount in enumerate(_sums(some, their_costs)):
                 found[position] += sign * amount
             scope = (hour, names[0], names[1], names[3], names[4])
@@ -103,17 +103,24 @@ def _grouped(events: Iterable[UsageEvent], costs: Iterable[Decimal | None]) -> _
 
 def _sums(events: list[UsageEvent], costs: list[Decimal | None]) -> tuple[int | Decimal, ...]:
     known = [cost for cost in costs if cost is not None]
-    reported = [event.reported_cost_usd for event in events if event.reported_cost_usd is not None]
+    reported = [
+        (stored(event.reported_cost_usd), cost)
+        for event, cost in zip(events, costs, strict=True)
+        if event.reported_cost_usd is not None
+    ]
+    compared = [(theirs, ours) for theirs, ours in reported if ours is not None]
     hits = [event.cache_hit for event in events if event.cache_hit is not None]
     return (
         len(events),
         sum(event.status is not Status.SUCCESS for event in events),
         len(costs) - len(known),
         sum(known, _ZERO),
-        sum(map(stored, reported), _ZERO),
+        sum((theirs for theirs, _ in reported), _ZERO),
         *(sum(filter(None, map(of, events))) for of in _TOKENS),
         sum(hits),
         len(hits),
+        sum((ours for _, ours in compared), _ZERO),
+        sum((theirs for theirs, _ in compared), _ZERO),
     )
 
 

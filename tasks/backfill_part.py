@@ -50,7 +50,7 @@ def backfill_part(name: str, chunk: Chunk, as_of: datetime | None, sharers: int,
         return load_chunk(opened.target, opened.source, chunk, clock, opened.turnstile)
     settings = load_settings()
     with open_database(settings, upgrade=False) as engine:
-        shared = opened_for(settings, Target(engine, settings.tenant, settings.warming.store_texts), name, sharers)
+        shared = opened_for(settings, Target.of(engine, settings), name, sharers)
         return load_chunk(shared.target, shared.source, chunk, clock, shared.turnstile)
 
 

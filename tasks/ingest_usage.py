@@ -78,7 +78,7 @@ def ingest_source(
         PartlyLoaded: some files could not be loaded; the others are.
         Unavailable, Refused, InvalidValue: the source that is polled, or its settings.
     """
-    target = Target(engine, settings.tenant, keep_texts=settings.warming.store_texts)
+    target = Target.of(engine, settings)
     try:
         loaded = _load(target, source, now, clock)
     except Exception as error:

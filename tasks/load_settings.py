@@ -117,7 +117,7 @@ def _known(path: list[Any]) -> list[str]:
     for part in path:
         if isinstance(part, str) and part in getattr(model, "model_fields", {}):
             model = _inner_model(model.model_fields[part].annotation)
-    return sorted(getattr(model, "model_fields", {}))
+    return sorted(field.alias or name for name, field in getattr(model, "model_fields", {}).items())
 
 
 def _inner_model(annotation: Any) -> Any:

@@ -1,11 +1,11 @@
-"""Price events by the rate cards of the book: each distinct (vendor, model, tier, day) is looked up once.
+"""Price events by rate cards of contracts and the book: each distinct (vendor, model, tier, day) is looked up once.
 
 Before it: `tasks/sources/` parse. After it: `tasks/write_usage.py` writes the events with their prices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,7 +14,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ops.cost.pricing import RateCard, TokenSums, cost, price_ratio, rate_cards, same_prices
+from ops.cost.overrides import PriceOverride, cards
+from ops.cost.pricing import RateCard, TokenSums, cost, price_ratio, same_prices
 from ops.money import stored
 from ops.usage import UsageEvent
 from tasks.stores.usage import Price, add_rate_cards
@@ -22,35 +23,39 @@ from tasks.stores.usage import Price, add_rate_cards
 CARDS = 20_000
 _FREE = Price(Decimal(0), "gateway-cache")
 _UNKNOWN = Price()
-_Key = tuple[str, str, str | None, date]
+CardKey = tuple[str, str, str | None, date]  # vendor, model, tier, UTC day
 ModelDay = tuple[datetime, str, str]  # UTC midnight, vendor, model
 
 
 class Pricer:
     """Prices events, and stores the cards that it used so that a cost can be explained."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, overrides: tuple[PriceOverride, ...] = ()) -> None:
         self._engine = engine
-        self._cards: dict[_Key, tuple[RateCard, ...]] = {}
+        self._overrides = overrides
+        self._cards: dict[CardKey, tuple[RateCard, ...]] = {}
 
     def price(self, events: Sequence[UsageEvent]) -> list[Price]:
-        """Return the price of each event; unknown where the book has none."""
+        """Return the price of each event; unknown where there is none."""
         keys = [(event.vendor, event.model, event.tier, event.occurred_at.date()) for event in events]
-        self._look_up(set(keys) - self._cards.keys())
-        cards = self._cards
-        return [_price(event, cards[key]) for event, key in zip(events, keys, strict=True)]
+        known = self.cards(set(keys))
+        return [_price(event, known[key]) for event, key in zip(events, keys, strict=True)]
 
     def unknown(self, events: Sequence[UsageEvent]) -> tuple[str, ...]:
-        """Name the models of these events that the book does not know."""
+        """Name the models of these events that neither a contract nor the book knows."""
         names = {(event.vendor, event.model, event.tier, event.occurred_at.date()) for event in events}
         return tuple(sorted({f"{key[0]}/{key[1]}" for key in names if not self._cards.get(key)}))
 
-    def _look_up(self, keys: set[_Key]) -> None:
+    def cards(self, keys: Set[CardKey]) -> Mapping[CardKey, tuple[RateCard, ...]]:
+        """Return the cards of these keys at least; none where a model is unknown."""
+        missing = keys - self._cards.keys()
         if len(self._cards) > CARDS:
             self._cards.clear()
-        found = {key: _cards(*key) for key in keys}
+            missing = set(keys)
+        found = {key: _cards(self._overrides, *key) for key in missing}
         add_rate_cards(self._engine, [_row(card) for _, cards in sorted(found.items(), key=repr) for card in cards])
         self._cards |= found
+        return self._cards
 
 
 def _price(event: UsageEvent, cards: tuple[RateCard, ...]) -> Price:
@@ -60,22 +65,26 @@ def _price(event: UsageEvent, cards: tuple[RateCard, ...]) -> Price:
     return _UNKNOWN if found is None else Price(stored(found), cards[0].price_source, cards[0].snapshot)
 
 
-def price_changes(usage: Mapping[ModelDay, TokenSums], today: date) -> dict[ModelDay, Decimal]:
+def price_changes(
+    usage: Mapping[ModelDay, TokenSums], today: date, overrides: tuple[PriceOverride, ...] = ()
+) -> dict[ModelDay, Decimal]:
     """Return how many times as dear each day's tokens of a model would be today, where its price has changed since.
 
-    By the book's cards of the standard tier and the smallest inputs: a change mostly moves all of a model's prices.
+    By the cards of the standard tier and the smallest inputs: a change mostly moves all of a model's prices.
     """
     found: dict[ModelDay, Decimal] = {}
     for (day, vendor, model), sums in usage.items():
-        then, now = _cards(vendor, model, None, day.date()), _cards(vendor, model, None, today)
+        then, now = (_cards(overrides, vendor, model, None, when) for when in (day.date(), today))
         if then and now and not same_prices(then[0], now[0]):
             found[day, vendor, model] = price_ratio(sums, then[0], now[0])
     return found
 
 
 @lru_cache(maxsize=CARDS)
-def _cards(vendor: str, model: str, tier: str | None, day: date) -> tuple[RateCard, ...]:
-    return rate_cards(vendor, model, tier, day)
+def _cards(
+    overrides: tuple[PriceOverride, ...], vendor: str, model: str, tier: str | None, day: date
+) -> tuple[RateCard, ...]:
+    return cards(overrides, vendor, model, tier, day)
 
 
 def _row(card: RateCard) -> dict[str, Any]:

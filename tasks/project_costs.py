@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from ops.cost.overrides import PriceOverride
 from ops.cost.projection import DaySpend, Projection, project_month
 from ops.cost.scopes import TOTAL, Scope
 from ops.window import Window, floor_day
@@ -43,7 +44,7 @@ def project_costs(engine: sa.Engine, settings: Settings, now: datetime) -> Proje
     """Project the cost of the calendar month of `now`, in the settings' time zone, at the prices of now."""
     month = Window.month_of(now, settings.zone)
     with engine.begin() as connection:
-        days = daily(connection, settings.tenant, now)
+        days = daily(connection, settings.tenant, now, overrides=settings.overrides)
         today = costs.spent(connection, settings.tenant, Window(max(floor_day(now), month.start), now))
         events, unpriced, _ = costs.totals(connection, settings.tenant, Window(month.start, now))
         history = days.get(TOTAL, ([], Decimal(0)))[0]
@@ -56,14 +57,15 @@ def project_costs(engine: sa.Engine, settings: Settings, now: datetime) -> Proje
 
 
 def daily(
-    connection: sa.Connection, tenant: str, now: datetime, length: timedelta = costs.HISTORY
-) -> dict[Scope, tuple[list[DaySpend], Decimal]]:
+    connection: sa.Connection, tenant: str, now: datetime, length: timedelta = costs.HISTORY,
+    overrides: tuple[PriceOverride, ...] = (),
+) -> dict[Scope, tuple[list[DaySpend], Decimal]]:  # fmt: skip
     """Return of every scope the full days of `length` before `now`, at today's prices, and today's cost so far.
 
     A day on which nothing at all is recorded is a gap to all; on another a part without a record spent nothing.
     """
     today = floor_day(now)
-    ratios = price_changes(costs.model_days(connection, tenant, now, length), today.date())
+    ratios = price_changes(costs.model_days(connection, tenant, now, length), today.date(), overrides)
     found = costs.scope_days(connection, tenant, now, ratios, length)
     recorded = found.get(TOTAL, {})
     return {scope: (_history(days, recorded, today), days.get(today, Decimal(0))) for scope, days in found.items()}

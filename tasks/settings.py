@@ -8,7 +8,9 @@ The YAML file is `$WATCHKEEPER_CONFIG`, else `watchkeeper.yaml` of the working f
 from __future__ import annotations
 
 import os
+from datetime import date
 from decimal import Decimal
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -29,9 +31,19 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
+from ops.cost.components import Component, Rate
+from ops.cost.overrides import PriceOverride, check_overlaps
+from ops.errors import InvalidValue
+from ops.usage import normalise_vendor
+
 PREFIX = "WATCHKEEPER_"
 DATABASE_URL = f"{PREFIX}DATABASE_URL"
 FEWEST_DAYS = 35  # of events that a retention must keep
+
+
+def _check_days(start: date, end: date) -> None:
+    if start >= end:
+        raise ValueError(f"`to` {end} must be after `from` {start}")
 
 
 def _zone(name: str) -> str:
@@ -165,6 +177,67 @@ class Budget(_Group):
         return amount
 
 
+_PerMillion = Annotated[Decimal, Field(ge=0, le=10_000, max_digits=18)]  # then every cost fits into its column
+
+
+class Price(_Group):
+    """A negotiated price, which goes before the price book's; USD per million tokens."""
+
+    contract: Name
+    vendor: Annotated[Name, AfterValidator(normalise_vendor)]
+    model: Annotated[str, Field(min_length=1, max_length=256)]  # or the beginning of names: gpt-4o*
+    tier: Name | None = None  # batch, priority; None is standard
+    start: date = Field(default=date.min, alias="from")  # UTC
+    end: date = Field(default=date.max, alias="to")  # the first day that is no part of it
+    input: _PerMillion
+    cached: _PerMillion | None = None  # where it is not named, input's
+    cache_write: _PerMillion | None = None  # input's
+    cache_write_1h: _PerMillion | None = None  # cache_write's
+    output: _PerMillion
+    per_thousand_requests: _PerMillion | None = None
+
+    @model_validator(mode="after")
+    def _has_days(self) -> Self:
+        _check_days(self.start, self.end)
+        return self
+
+    def as_override(self) -> PriceOverride:
+        """Return it as pricing takes it."""
+        return PriceOverride(**dict(self))
+
+
+def _without_overlaps(prices: tuple[Price, ...]) -> tuple[Price, ...]:
+    try:
+        check_overlaps([price.as_override() for price in prices])
+    except InvalidValue as error:
+        raise ValueError(f"{error.value} must be {error.limit}") from None
+    return prices
+
+
+class ComponentCost(_Group):
+    """What a part of the system costs that is in no log."""
+
+    component: Literal["vector_database", "compute"]
+    usd_per_day: Dollars = Decimal(0)
+    usd_per_query: Dollars = Decimal(0)  # a chat or completion request
+    start: date = Field(default=date.min, alias="from")  # UTC
+    end: date = Field(default=date.max, alias="to")  # the first day that is no part of it
+
+    @model_validator(mode="after")
+    def _costs_something(self) -> Self:
+        if not {"usd_per_day", "usd_per_query"} & self.model_fields_set:
+            raise ValueError("it needs its usd_per_day or usd_per_query; 0 is free")
+        _check_days(self.start, self.end)
+        return self
+
+    def as_rate(self) -> Rate:
+        """Return it as the report reckons with it."""
+        return Rate(
+            component=Component(self.component), usd_per_day=self.usd_per_day, usd_per_query=self.usd_per_query,
+            start=self.start, end=self.end,
+        )  # fmt: skip
+
+
 class Alerting(_Group):
     """What the rules are told about this system."""
 
@@ -264,6 +337,8 @@ class Settings(BaseSettings):
     services: tuple[Service, ...] = ()
     channels: tuple[Channel, ...] = (Channel(name="console", kind="console"),)
     budgets: tuple[Budget, ...] = ()
+    prices: Annotated[tuple[Price, ...], AfterValidator(_without_overlaps)] = ()
+    component_costs: tuple[ComponentCost, ...] = ()
     plans: dict[Name, RolloutPlan] = {"careful": RolloutPlan()}
     alerting: Alerting = Alerting()
     warming: Warming = Warming()
@@ -285,6 +360,11 @@ class Settings(BaseSettings):
     def zone(self) -> ZoneInfo:
         """The time zone of the budget month."""
         return ZoneInfo(self.month_timezone)
+
+    @cached_property
+    def overrides(self) -> tuple[PriceOverride, ...]:
+        """The negotiated prices."""
+        return tuple(price.as_override() for price in self.prices)
 
     @property
     def slack_ready(self) -> bool:

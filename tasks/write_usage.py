@@ -19,11 +19,13 @@ import msgspec
 import psycopg
 import sqlalchemy as sa
 
+from ops.cost.overrides import PriceOverride
 from ops.errors import InvalidValue
 from ops.rollup import Deltas
 from ops.usage import UsageEvent
 from ops.window import floor_hour
 from tasks.price_usage import Pricer
+from tasks.settings import Settings
 from tasks.sources.interface import Batch, Reject
 from tasks.stores import ingest, rollups, source_states, usage
 from tasks.stores.usage import Price, Priced
@@ -67,8 +69,14 @@ class Target:
     engine: sa.Engine
     tenant: str
     keep_texts: bool = False
+    overrides: tuple[PriceOverride, ...] = ()
     prices: bool = True
     rolls_up: bool = True
+
+    @classmethod
+    def of(cls, engine: sa.Engine, settings: Settings) -> Target:
+        """Return what the settings say."""
+        return cls(engine, settings.tenant, settings.warming.store_texts, settings.overrides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,7 @@ class Writer:
     def __init__(self, target: Target, *, corrects: bool = False) -> None:
         self._target = target
         self._corrects = corrects
-        self._pricer = Pricer(target.engine) if target.prices else None
+        self._pricer = Pricer(target.engine, target.overrides) if target.prices else None
         self._days: set[date] = set()
         self._conflicts = 0
 

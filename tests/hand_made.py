@@ -52,7 +52,7 @@ def insert(engine: sa.Engine, table: sa.Table, rows: Iterable[dict[str, Any]]) -
 def hour_row(before: timedelta, cost: str, events: int = 1, tokens: int = 1, **fields: Any) -> dict[str, Any]:
     """Make a row of `usage_hourly` for the hour that began so long before NOW."""
     zeros = ("failures", "unpriced_events", "reported_cost_usd", "cached_tokens", "cache_write_tokens",
-             "output_tokens", "cache_hits", "cache_eligible")  # fmt: skip
+             "output_tokens", "cache_hits", "cache_eligible", "compared_cost_usd", "compared_reported_usd")  # fmt: skip
     names = {"vendor": "openai", "model": "gpt-4o-mini", "operation": "chat", "feature": None}
     amounts = {"hour": NOW - before, "cost_usd": cost, "events": events, "input_tokens": tokens}
     return {**names, **dict.fromkeys(zeros, 0), **amounts, **fields}

@@ -13,7 +13,9 @@ SELECT tenant_id, date_trunc('hour', occurred_at, 'UTC') AS hour, vendor, model,
        sum(coalesce(reported_cost_usd, 0)) AS reported_cost_usd, sum(coalesce(input_tokens, 0)) AS input_tokens,
        sum(coalesce(cached_tokens, 0)) AS cached_tokens, sum(coalesce(cache_write_tokens, 0)) AS cache_write_tokens,
        sum(coalesce(output_tokens, 0)) AS output_tokens, sum((cache_hit IS TRUE)::int) AS cache_hits,
-       sum((cache_hit IS NOT NULL)::int) AS cache_eligible
+       sum((cache_hit IS NOT NULL)::int) AS cache_eligible,
+       sum(CASE WHEN reported_cost_usd IS NULL THEN 0 ELSE coalesce(cost_usd, 0) END) AS compared_cost_usd,
+       sum(CASE WHEN cost_usd IS NULL THEN 0 ELSE coalesce(reported_cost_usd, 0) END) AS compared_reported_usd
   FROM watchkeeper.usage_events GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 """
 # gamma = (1 + 1 %) / (1 - 1 %)

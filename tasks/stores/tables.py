@@ -41,6 +41,8 @@ usage_hourly = sa.Table(
     sa.Column("cost_usd", _usd(), nullable=False), sa.Column("reported_cost_usd", _usd(), nullable=False),
     *(sa.Column(name, sa.BigInteger, nullable=False) for name in (
         "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "cache_hits", "cache_eligible")),
+    # Of the events that have both costs.
+    sa.Column("compared_cost_usd", _usd(), nullable=False), sa.Column("compared_reported_usd", _usd(), nullable=False),
 )  # fmt: skip
 
 latency_hourly = sa.Table(
@@ -66,7 +68,7 @@ rate_cards = sa.Table(
     sa.Column("tier", sa.Text), sa.Column("valid_from", _TIME, nullable=False),
     sa.Column("valid_to", _TIME, nullable=False),
     sa.Column("from_input_tokens", sa.BigInteger, nullable=False), sa.Column("to_input_tokens", sa.BigInteger),
-    *(sa.Column(name, sa.Numeric(20, 15)) for name in (
+    *(sa.Column(name, sa.Numeric) for name in (
         "input_usd", "cached_usd", "cache_write_usd", "cache_write_1h_usd", "output_usd", "request_usd")),
     sa.Column("price_source", sa.Text, nullable=False), sa.Column("price_snapshot", sa.Text, nullable=False),
 )  # fmt: skip

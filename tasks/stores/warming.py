@@ -83,7 +83,7 @@ def _call_cost(
         sa.select(tokens * card.input_usd + sa.func.coalesce(card.request_usd, 0))
         .where(card.vendor == vendor, card.model == model, card.tier.is_(None), card.from_input_tokens <= tokens)
         .where(card.to_input_tokens.is_(None) | (tokens < card.to_input_tokens))
-        .order_by(card.valid_from.desc())
+        .order_by(card.valid_from.desc(), card.price_source)  # a contract's before the book's
         .limit(1)
         .scalar_subquery()
     )

@@ -56,7 +56,15 @@ def test_sums_add_up_what_is_known() -> None:
         "cost_usd": Decimal("0.75") + Decimal("0.125"), "reported_cost_usd": Decimal("0.5") + Decimal("0.25"),
         "input_tokens": 100 + 10, "cached_tokens": 40 + 0 + 2, "cache_write_tokens": 20, "output_tokens": 7,
         "cache_hits": 1, "cache_eligible": 2,
+        "compared_cost_usd": Decimal("0.75") + Decimal("0.125"), "compared_reported_usd": Decimal("0.75"),
     }  # fmt: skip
+
+
+def test_only_events_with_both_costs_are_compared() -> None:
+    reported = call(reported_cost_usd=Decimal("0.5"))
+    found = sums(deltas((reported, Decimal("0.25")), (reported, None), (call(), Decimal(8))))
+    assert (found["compared_cost_usd"], found["compared_reported_usd"]) == (Decimal("0.25"), Decimal("0.5"))
+    assert (found["cost_usd"], found["reported_cost_usd"]) == (Decimal("8.25"), 2 * Decimal("0.5"))
 
 
 def test_a_cost_of_nothing_is_known() -> None:

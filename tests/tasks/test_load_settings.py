@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -13,8 +14,8 @@ from tasks.settings import Settings
 
 HIDDEN = "xoxb-do-not-tell"
 GROUPS = (
-    "alerting, budgets, channels, database, database_url, home, month_timezone, plans, prefect_port, receiver, "
-    "services, slack, sources, storage, tenant, warming"
+    "alerting, budgets, channels, component_costs, database, database_url, home, month_timezone, plans, prefect_port, "
+    "prices, receiver, services, slack, sources, storage, tenant, warming"
 )
 EVERYTHING = """\
 tenant: acme
@@ -347,3 +348,33 @@ def test_settings_home_of_root_is_where_postgres_can_reach_it_and_of_others_thei
 def test_settings_that_would_fail_later_are_refused_at_once(yaml: str, words: str) -> None:
     (found,) = problems(f"{yaml}\n")
     assert words in found
+
+
+PRICE = "{contract: deal, vendor: vertex_ai, model: gemini-2.5-pro, input: 1, output: 8"
+
+
+def test_prices_become_overrides_of_the_vendor_as_the_book_names_it(folder: Path) -> None:
+    (folder / "watchkeeper.yaml").write_text(f"prices: [{PRICE}, cached: 0.1, from: 2026-01-01, tier: batch}}]\n")
+    [found] = load_settings().overrides
+    assert (found.vendor, found.cached, found.start, found.end) == (
+        "google",
+        Decimal("0.1"),
+        date(2026, 1, 1),
+        date.max,
+    )
+    assert (found.tier, found.per_thousand_requests) == ("batch", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"prices: [{PRICE}}}, {PRICE}, from: 2026-01-01}}]\n", "deal: google/gemini-2.5-pro from 2026-01-01"),
+        (f"prices: [{PRICE}, from: 2026-02-01, to: 2026-01-01}}]\n", "`to` 2026-01-01 must be after `from` 2026-02-01"),
+        (f"prices: [{PRICE}, cached: -1}}]\n", "prices.0.cached: -1 is wrong"),
+        (f"prices: [{PRICE}, inputs: 1}}]\n", "cache_write_1h, cached, contract, from, input, model, output, per_"),
+        ("component_costs: [{component: compute}]\n", "it needs its usd_per_day or usd_per_query"),
+    ],
+    ids=["of two that overlap both", "days that end before they begin", "a price below 0", "known names", "no rate"],
+)
+def test_settings_error_of_a_price_names(text: str, expected: str) -> None:
+    assert expected in "\n".join(problems(text))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -8,8 +9,10 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from ops.cost.pricing import rate_cards
+from ops.cost.overrides import PriceOverride
+from ops.cost.pricing import TokenSums, rate_cards
 from ops.usage import Status, UsageEvent
+from ops.window import floor_day
 from tasks import price_usage
 from tasks.price_usage import Pricer
 from tasks.stores.tables import rate_cards as table
@@ -96,3 +99,33 @@ def test_pricer_that_has_seen_too_many_cards_begins_anew(
              for name in ("gpt-4o", "gpt-4o-mini", "o3", "gpt-4o")]  # fmt: skip
     assert costs[0] == costs[3] == Decimal("0.0000025")
     assert len(cards()) == 3
+
+
+DEAL = PriceOverride(contract="deal", vendor="openai", model="gpt-4o", input=Decimal(1), output=Decimal(2))
+
+
+def test_contract_prices_an_event_and_both_its_card_and_the_books_are_kept(cards, engine: sa.Engine) -> None:
+    event = call(input_tokens=10, output_tokens=1)
+    [ours] = Pricer(engine, (DEAL,)).price([event])
+    [listed] = Pricer(engine).price([event])
+    assert ours == (Decimal(10 * 1 + 1 * 2) / 1_000_000, "contract:deal", DEAL.snapshot)
+    assert listed.cost_usd == Decimal("0.000035")  # 10 x $2.50 / 1,000,000 + 1 x $10 / 1,000,000
+    assert {(row.price_source, row.price_snapshot, row.input_usd) for row in cards()} == {
+        ("contract:deal", DEAL.snapshot, Decimal("0.000001")), (listed.source, listed.snapshot, Decimal("0.0000025")),
+    }  # fmt: skip
+
+
+def test_card_keeps_every_decimal_of_the_book(cards, engine: sa.Engine) -> None:
+    name = "google/gemini-3.8-flash"
+    model = call(vendor="openrouter", model=name, occurred_at=datetime(2026, 11, 1, tzinfo=UTC))
+    price(engine, model)
+    expected = rate_cards("openrouter", name, None, model.occurred_at.date())
+    assert [row.cache_write_usd for row in cards()] == [card.cache_write_usd for card in expected]
+
+
+def test_price_changes_are_those_of_contracts_too() -> None:
+    ends = replace(DEAL, end=NOON.date())
+    sums = TokenSums(requests=1, input_tokens=10, cached_tokens=0, cache_write_tokens=0, output_tokens=0)
+    yesterday = (floor_day(NOON) - timedelta(days=1), "openai", "gpt-4o")
+    assert price_usage.price_changes({yesterday: sums}, NOON.date(), (ends,)) == {yesterday: Decimal("2.5")}
+    assert price_usage.price_changes({yesterday: sums}, NOON.date()) == {}

@@ -2,7 +2,7 @@
 INSERT INTO watchkeeper.usage_hourly AS h (
     tenant_id, hour, vendor, model, operation, service, release, feature, team_id, events, failures,
     unpriced_events, cost_usd, reported_cost_usd, input_tokens, cached_tokens, cache_write_tokens,
-    output_tokens, cache_hits, cache_eligible)
+    output_tokens, cache_hits, cache_eligible, compared_cost_usd, compared_reported_usd)
 SELECT :tenant, d.*
   FROM unnest(
         CAST(:hour AS timestamptz[]),
@@ -23,11 +23,13 @@ SELECT :tenant, d.*
         CAST(:cache_write_tokens AS bigint[]),
         CAST(:output_tokens AS bigint[]),
         CAST(:cache_hits AS bigint[]),
-        CAST(:cache_eligible AS bigint[])
+        CAST(:cache_eligible AS bigint[]),
+        CAST(:compared_cost_usd AS numeric[]),
+        CAST(:compared_reported_usd AS numeric[])
        ) AS d (
         hour, vendor, model, operation, service, release, feature, team_id, events, failures, unpriced_events,
         cost_usd, reported_cost_usd, input_tokens, cached_tokens, cache_write_tokens, output_tokens,
-        cache_hits, cache_eligible)
+        cache_hits, cache_eligible, compared_cost_usd, compared_reported_usd)
  ORDER BY hour, vendor, model, operation, service, release, feature, team_id
 ON CONFLICT (tenant_id, hour, vendor, model, operation, service, release, feature, team_id) DO UPDATE SET
     events = h.events + excluded.events,
@@ -40,4 +42,6 @@ ON CONFLICT (tenant_id, hour, vendor, model, operation, service, release, featur
     cache_write_tokens = h.cache_write_tokens + excluded.cache_write_tokens,
     output_tokens = h.output_tokens + excluded.output_tokens,
     cache_hits = h.cache_hits + excluded.cache_hits,
-    cache_eligible = h.cache_eligible + excluded.cache_eligible
+    cache_eligible = h.cache_eligible + excluded.cache_eligible,
+    compared_cost_usd = h.compared_cost_usd + excluded.compared_cost_usd,
+    compared_reported_usd = h.compared_reported_usd + excluded.compared_reported_usd

@@ -11,7 +11,9 @@ SELECT tenant_id, date_trunc('hour', occurred_at, 'UTC') AS hour, vendor, model,
        coalesce(sum(cache_write_tokens), 0) AS cache_write_tokens,
        coalesce(sum(output_tokens), 0) AS output_tokens,
        count(*) FILTER (WHERE cache_hit) AS cache_hits,
-       count(cache_hit) AS cache_eligible
+       count(cache_hit) AS cache_eligible,
+       coalesce(sum(cost_usd) FILTER (WHERE reported_cost_usd IS NOT NULL), 0) AS compared_cost_usd,
+       coalesce(sum(reported_cost_usd) FILTER (WHERE cost_usd IS NOT NULL), 0) AS compared_reported_usd
   FROM watchkeeper.usage_events
  WHERE tenant_id = :tenant AND occurred_at >= :start AND occurred_at < :end
  GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9

@@ -1,0 +1,58 @@
+"""Prices: what sources say beside our own cost, in the hourly roll-up; cards of contracts, and with every decimal.
+
+Cards are the one table without `tenant_id`: they are prices, and their snapshot says whose.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+_PRICES = ("input_usd", "cached_usd", "cache_write_usd", "cache_write_1h_usd", "output_usd", "request_usd")
+_CARD = ("vendor", "model", "tier", "valid_from", "from_input_tokens")
+
+COMPARED = """
+-- Both sums are of the events that have both costs.
+ALTER TABLE watchkeeper.usage_hourly
+    ADD COLUMN compared_cost_usd numeric(24, 12) NOT NULL DEFAULT 0,
+    ADD COLUMN compared_reported_usd numeric(24, 12) NOT NULL DEFAULT 0;
+UPDATE watchkeeper.usage_hourly AS h
+   SET compared_cost_usd = e.cost_usd, compared_reported_usd = e.reported_cost_usd
+  FROM (SELECT tenant_id, date_trunc('hour', occurred_at, 'UTC') AS hour, vendor, model, operation, service, release,
+               feature, team_id, sum(cost_usd) AS cost_usd, sum(reported_cost_usd) AS reported_cost_usd
+          FROM watchkeeper.usage_events
+         WHERE cost_usd IS NOT NULL AND reported_cost_usd IS NOT NULL
+         GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9) AS e
+ WHERE h.tenant_id = e.tenant_id AND h.hour = e.hour AND h.vendor = e.vendor AND h.model = e.model
+   AND h.operation = e.operation AND h.service IS NOT DISTINCT FROM e.service
+   AND h.release IS NOT DISTINCT FROM e.release AND h.feature IS NOT DISTINCT FROM e.feature
+   AND h.team_id IS NOT DISTINCT FROM e.team_id;
+ALTER TABLE watchkeeper.usage_hourly
+    ALTER COLUMN compared_cost_usd DROP DEFAULT, ALTER COLUMN compared_reported_usd DROP DEFAULT;
+"""
+
+
+def upgrade() -> None:
+    op.execute(COMPARED)
+    _make_cards("numeric", (*_CARD, "price_snapshot"))
+
+
+def downgrade() -> None:
+    op.execute("TRUNCATE watchkeeper.rate_cards")  # whatever prices again stores them again
+    _make_cards("numeric(20, 15)", _CARD)
+    op.execute("ALTER TABLE watchkeeper.usage_hourly DROP COLUMN compared_cost_usd, DROP COLUMN compared_reported_usd")
+
+
+def _make_cards(kind: str, key: tuple[str, ...]) -> None:
+    for constraint in ("rate_cards_key", "rate_cards_vendor_model_tier_valid_from_from_input_tokens_key"):
+        op.execute(f"ALTER TABLE watchkeeper.rate_cards DROP CONSTRAINT IF EXISTS {constraint}")
+    for name in _PRICES:
+        op.execute(f"ALTER TABLE watchkeeper.rate_cards ALTER COLUMN {name} TYPE {kind}")
+    columns = ", ".join(key)
+    op.execute(
+        f"ALTER TABLE watchkeeper.rate_cards ADD CONSTRAINT rate_cards_key UNIQUE NULLS NOT DISTINCT ({columns})"
+    )

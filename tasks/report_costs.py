@@ -1,0 +1,188 @@
+"""Gather what was spent, by whom, on what, and why it changed: the report of `watchkeeper cost report`.
+
+Before it: loaders rolled up. Between: `ops.cost.report`, `ops.cost.components` and `ops.cost.breakdown` tell the parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from ops.cost.breakdown import CauseShares
+from ops.cost.components import CONFIGURED, QUERIES, Component, component_of, configured_costs, note
+from ops.cost.report import Dimension, Each, Part, PartKey, Spend, causes, parts, with_rest
+from ops.window import Window
+from tasks.settings import Settings
+from tasks.stores import cost_reports as store
+from tasks.stores.cost_reports import UserMeans
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a report is asked for."""
+
+    window: Window  # whole UTC days
+    by: Dimension = Dimension.MODEL
+    each: Each | None = None
+    before: Window | None = None  # what it is compared with
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostReport:
+    """A span's cost and its parts, which add up to `all_usd`: models, and components with a configured rate."""
+
+    asked: Asked
+    whole: Spend
+    parts: tuple[Part, ...]
+    models: tuple[Part, ...]
+    components: Mapping[Component, Decimal]  # the configured ones that have a rate
+    users: UserMeans | None = None  # of a report by user
+    before: Spend | None = None
+
+    @property
+    def all_usd(self) -> Decimal:
+        """The cost of the events, and in a report by component that of what no log has."""
+        return self.whole.usd + sum(self.components.values(), Decimal(0))
+
+    @property
+    def unpriced(self) -> list[Part]:
+        """The models of which some requests have no price."""
+        return [part for part in self.models if part.spend.unpriced_events]
+
+    @property
+    def diverging(self) -> list[Part]:
+        """The models of which our cost is not what their sources report."""
+        return [part for part in self.models if part.spend.diverges]
+
+    @property
+    def causes(self) -> CauseShares | None:
+        """Why everything together changed; None when it is compared with nothing."""
+        return None if self.before is None else causes(self.before, self.whole)
+
+    def note_of(self, part: Part) -> str:
+        """Say where a component stands beside the typical shares."""
+        return note(Component(part.key), part.share) if self.asked.by is Dimension.COMPONENT and part.key else ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        whole = self.whole
+        return {
+            "from": self.asked.window.start, "to": self.asked.window.end, "dimension": self.asked.by.value,
+            "total_usd": whole.usd, "all_usd": self.all_usd, "events": whole.events,
+            "unpriced_events": whole.unpriced_events, "usd_per_request": whole.usd_per_request,
+            "by": [self._part_json(part) for part in self.parts],
+            "unpriced_models": {str(part.key): part.spend.unpriced_events for part in self.unpriced},
+            "divergences": [
+                {"model": part.key, "usd": part.spend.compared_usd, "reported_usd": part.spend.reported_usd,
+                 "share": part.spend.divergence}
+                for part in self.diverging
+            ],
+            **self._users_json(), **self._change_json(),
+        }  # fmt: skip
+
+    def _part_json(self, part: Part) -> dict[str, Any]:
+        spend, at = part.spend, self.asked.each
+        return {
+            "key": part.key, **({at.value: part.at} if at else {}), "usd": spend.usd, "share": part.share,
+            "events": spend.events, "unpriced_events": spend.unpriced_events, "usd_per_request": spend.usd_per_request,
+            "input_tokens": spend.input_tokens, "output_tokens": spend.output_tokens,
+            **({"note": self.note_of(part)} if self.asked.by is Dimension.COMPONENT else {}),
+            **_causes_json(part.before, part.causes),
+        }  # fmt: skip
+
+    def _users_json(self) -> dict[str, Any]:
+        if self.users is None:
+            return {}
+        known = sum((part.spend.usd for part in self.parts if part.key is not None), Decimal(0))
+        users, days, months = self.users
+        return {
+            "users": users, "user_days": days, "user_months": months,
+            "usd_per_user_day": known / days if days else None,
+            "usd_per_user_month": known / months if months else None,
+        }  # fmt: skip
+
+    def _change_json(self) -> dict[str, Any]:
+        if self.asked.before is None:
+            return {}
+        span = {"from": self.asked.before.start, "to": self.asked.before.end}
+        return {"compared_to": span, **_causes_json(self.before, self.causes)}
+
+
+def _causes_json(before: Spend | None, found: CauseShares | None) -> dict[str, Any]:
+    if before is None or found is None:
+        return {}
+    return {
+        "before_usd": before.usd, "change_usd": found.change_usd,
+        "causes": {"requests_usd": found.requests_usd, "tokens_per_request_usd": found.tokens_per_request_usd,
+                   "price_per_token_usd": found.price_per_token_usd},
+    }  # fmt: skip
+
+
+def report_costs(engine: sa.Engine, settings: Settings, asked: Asked, now: datetime) -> CostReport:
+    """Read one snapshot of the roll-ups; days that have not begun cost nothing yet."""
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection, connection.begin():
+        return _gather(connection, settings, asked, now)
+
+
+def _gather(connection: sa.Connection, settings: Settings, asked: Asked, now: datetime) -> CostReport:
+    tenant, window = settings.tenant, asked.window
+    wholes = _wholes(store.sums(connection, tenant, window, each=asked.each))
+    whole = _total(wholes)
+    components = _configured(connection, settings, asked, now)
+    found = _sums(connection, tenant, asked, window, components)
+    before = None if asked.before is None else _sums(connection, tenant, asked, asked.before, {})
+    all_usd = replace(whole, usd=whole.usd + sum(components.values(), Decimal(0)))
+    models = store.sums(connection, tenant, window, Dimension.MODEL)
+    return CostReport(
+        asked=asked, whole=whole, components=components,
+        parts=parts(found, wholes if asked.each else {None: all_usd}, before),
+        models=parts(models, {None: whole}),
+        users=store.user_means(connection, tenant, window) if asked.by is Dimension.USER else None,
+        before=None if asked.before is None else _total(_wholes(store.sums(connection, tenant, asked.before))),
+    )  # fmt: skip
+
+
+def _sums(
+    connection: sa.Connection, tenant: str, asked: Asked, window: Window, components: Mapping[Component, Decimal]
+) -> Mapping[PartKey, Spend]:
+    found = store.sums(connection, tenant, window, asked.by, asked.each)
+    if asked.by is Dimension.USER:
+        return with_rest(found, _wholes(store.sums(connection, tenant, window, each=asked.each)))
+    return _by_component(found, components) if asked.by is Dimension.COMPONENT else found
+
+
+def _by_component(operations: Mapping[PartKey, Spend], components: Mapping[Component, Decimal]) -> dict[PartKey, Spend]:
+    found: dict[PartKey, Spend] = {(component, None): Spend(usd=usd) for component, usd in components.items()}
+    for (operation, at), spend in operations.items():
+        key = (component_of(str(operation)).value, at)
+        found[key] = found.get(key, Spend()).plus(spend)
+    return found
+
+
+def _configured(connection: sa.Connection, settings: Settings, asked: Asked, now: datetime) -> dict[Component, Decimal]:
+    if asked.by is not Dimension.COMPONENT:
+        return {}
+    begun = Window(min(asked.window.start, now), min(asked.window.end, now))
+    queries = store.queries(connection, settings.tenant, begun, QUERIES)
+    return configured_costs([entry.as_rate() for entry in settings.component_costs], queries)
+
+
+def unconfigured(report: CostReport) -> Sequence[Component]:
+    """Name the components of which a report by component does not know the cost."""
+    return [component for component in CONFIGURED if component not in report.components]
+
+
+def _wholes(sums: Mapping[PartKey, Spend]) -> dict[str | None, Spend]:
+    return {at: spend for (_, at), spend in sums.items()}
+
+
+def _total(wholes: Mapping[str | None, Spend]) -> Spend:
+    total = Spend()
+    for spend in wholes.values():
+        total = total.plus(spend)
+    return total
