@@ -13,7 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from ops.errors import InvalidValue
-from ops.usage import check_text, check_time
+from ops.usage import EARLIEST, MAX_SKEW, check_text
 
 FULL = "full"
 _TRIMMED = re.compile(r"trimmed-([1-9]\d{0,8})")
@@ -61,8 +61,14 @@ def validate(evaluation: Evaluation, now: datetime) -> Evaluation:
         raise InvalidValue("model", evaluation.model, "vendor/model, such as openai/gpt-4o-mini")
     if evaluation.variant != FULL and trimmed_to(evaluation.variant) is None:
         raise InvalidValue("variant", evaluation.variant, "full, or trimmed- and a number of tokens: trimmed-4000")
-    check_time(evaluation.evaluated_at, now)
+    _check_time(evaluation.evaluated_at, now)
     return _checked_numbers(evaluation)
+
+
+def _check_time(when: datetime, now: datetime) -> None:
+    if when.tzinfo is None or not EARLIEST <= when <= now + MAX_SKEW:
+        limit = f"a time with a zone, between {EARLIEST:%Y-%m-%d} and a day from now"
+        raise InvalidValue("evaluated_at", when.isoformat(), limit)
 
 
 def _checked_numbers(evaluation: Evaluation) -> Evaluation:

@@ -1,7 +1,7 @@
 """What a lever really saved: the users for whom it is on against a permanent hold-out of users for whom it is not.
 
-Before it: `tasks/advise_savings.py` adds up the users' cost since the switch. After it: the realised share stands beside
-the estimate from before the switch.
+Before it: `tasks/advise_savings.py` adds up the users' cost since the switch. After it: the realised share stands
+beside the estimate from before the switch.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from decimal import Decimal
 from enum import StrEnum
 from math import sqrt
 from statistics import NormalDist
+from typing import Any
 
 from ops.cost.levers import Lever
+from ops.money import stored
 
 FEWEST_USERS = 30  # on either side
 LOWEST, HIGHEST = 0.8, 1.25  # realised to predicted, within which the estimate holds
@@ -25,7 +27,7 @@ class Calibration(StrEnum):
     HOLDS = "holds"
     RECALIBRATE = "recalibrate"
     NO_ESTIMATE = "no estimate from before the switch"
-    TOO_FEW_USERS = "too few users on either side"
+    TOO_LITTLE = "too few users, or too little cost, to compare"
 
 
 class Group:
@@ -81,18 +83,23 @@ class Realised:
 
 def realised(lever: Lever, treated: Group, held_out: Group, predicted: float | None) -> Realised:
     """Compare the cost of a call: 1 - treated / held out, with an 80 % interval by the delta method."""
-    counts = {"lever": lever, "users": treated.users, "held_out_users": held_out.users, "predicted": predicted}
-    if min(treated.users, held_out.users) < FEWEST_USERS or not (treated.per_call and held_out.per_call):
-        nothing = dict.fromkeys(("realised", "low80", "high80", "saved_usd"))
-        return Realised(**counts, **nothing, calibration=Calibration.TOO_FEW_USERS)  # type: ignore[arg-type]
+    counts: dict[str, Any] = {
+        "lever": lever,
+        "users": treated.users,
+        "held_out_users": held_out.users,
+        "predicted": predicted,
+    }
+    if min(treated.users, held_out.users) < FEWEST_USERS or not held_out.per_call:
+        nothing: dict[str, Any] = dict.fromkeys(("realised", "low80", "high80", "saved_usd"))
+        return Realised(**counts, **nothing, calibration=Calibration.TOO_LITTLE)
     quotient = treated.per_call / held_out.per_call
-    relative = treated.variance / treated.per_call**2 + held_out.variance / held_out.per_call**2
-    spread = NormalDist().inv_cdf(_CONFIDENCE) * quotient * sqrt(relative)
-    saved = Decimal(str(held_out.per_call)) * treated.calls - treated.cost_usd
+    deviation = sqrt(treated.variance + quotient**2 * held_out.variance) / held_out.per_call
+    spread = NormalDist().inv_cdf(_CONFIDENCE) * deviation
+    saved = stored(Decimal(held_out.per_call) * treated.calls) - treated.cost_usd
     return Realised(
         **counts, realised=1 - quotient, low80=1 - quotient - spread, high80=1 - quotient + spread, saved_usd=saved,
         calibration=_calibration(1 - quotient, predicted),
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
 
 
 def _calibration(share: float, predicted: float | None) -> Calibration:

@@ -61,7 +61,9 @@ WORDS: Mapping[Lever, Words] = {
         "an answer may be reused only at temperature 0 or by opt-in and never across users' private data: no log tells",
     ),
     Lever.EMBEDDING_CACHE: Words(
-        0.50, "the same text for the same model is embedded once", "other dimensions of the same text are not told apart"
+        0.50,
+        "the same text for the same model is embedded once",
+        "other dimensions of the same text are not told apart",
     ),
     Lever.CONTEXT_TRIMMING: Words(
         0.30,

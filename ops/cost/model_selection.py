@@ -17,7 +17,7 @@ MAX_DROP = 0.05
 
 
 class Verdict(StrEnum):
-    """Whether a model may take over, by the one-sided 95 % lower bound of its share of passes less the present one's."""
+    """Whether a model may take over: the one-sided 95 % lower bound of (its passes - the present one's) decides."""
 
     ADMITTED = "admitted"
     REJECTED = "rejected"  # enough pairs would have shown an equally good model to be one

@@ -1,6 +1,7 @@
 """How long contexts and answers should be at most: from what a route uses, and from evaluations with less context.
 
-Before it: `tasks/stores/savings.py` measures, `tasks/stores/evaluations.py` pairs. After it: limits that people may set.
+Before it: `tasks/stores/savings.py` measures, `tasks/stores/evaluations.py` pairs. After it: limits that
+people may set.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ _DRAWS = 1000
 _SEED = 20
 _TAIL = 0.1  # on either side of an 80 % interval
 _ZERO = Decimal(0)
-_Days = Mapping[date, Decimal]
+_Step = tuple[Sequence[Cell], Sequence[Cell]]  # before and after a lever
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +62,26 @@ class Advice:
 
 def advise(cells: Iterable[Cell], plan: Plan, unknown: Mapping[Lever, str], prices: Prices) -> Advice:
     """Pull one lever after the other; one that is unknown, for a reason, changes nothing and has no figures."""
-    before = whole = list(cells)
-    steps = [_by_day(whole)]
+    left = whole = list(cells)
     savings = []
     for lever in Lever:
-        after = before if lever in unknown else _pulled(lever, before, plan, prices)
-        steps.append(_by_day(after))
         base = [cell for cell in whole if lever.is_about(cell.operation)]
-        alone = _cost(base) - _cost(_pulled(lever, base, plan, prices))
-        savings.append(_saving(lever, _cost(base), alone, (steps[-2], steps[-1]), unknown.get(lever)))
-        before = after
-    total = Decimal(_cost(whole))
-    return Advice(sorted(steps[0]), total, _cost(before), savings, _interval(steps[0], steps[-1]))
+        reason = unknown.get(lever)
+        if reason is not None:
+            nothing = dict.fromkeys(("alone_usd", "saved_usd", "interval"))
+            savings.append(Saving(lever=lever, base_usd=_cost(base), reason=reason, **nothing))
+            continue
+        alone, after = (_pulled(lever, those, plan, prices) for those in (base, left))
+        savings.append(_saving(lever, (base, alone), (left, after)))
+        left = after
+    days = sorted({cell.day for cell in whole})
+    return Advice(days, _cost(whole), _cost(left), savings, _interval(whole, left))
 
 
-def _saving(lever: Lever, base: Decimal, alone: Decimal, step: tuple[_Days, _Days], reason: str | None) -> Saving:
-    if reason is not None:
-        return Saving(lever=lever, base_usd=base, alone_usd=None, saved_usd=None, interval=None, reason=reason)
-    saved = sum(step[0].values(), _ZERO) - sum(step[1].values(), _ZERO)
-    return Saving(lever=lever, base_usd=base, alone_usd=alone, saved_usd=saved, interval=_interval(*step))
+def _saving(lever: Lever, alone: _Step, step: _Step) -> Saving:
+    base, saved = _cost(alone[0]), _cost(step[0]) - _cost(step[1])
+    interval = _interval(*step)
+    return Saving(lever=lever, base_usd=base, alone_usd=base - _cost(alone[1]), saved_usd=saved, interval=interval)
 
 
 def _pulled(lever: Lever, cells: Iterable[Cell], plan: Plan, prices: Prices) -> list[Cell]:
@@ -98,13 +99,15 @@ def _cost(cells: Iterable[Cell]) -> Decimal:
     return sum((stored(cell.cost_usd) for cell in cells), _ZERO)
 
 
-def _interval(before: _Days, after: _Days) -> Interval | None:
-    """Draw the days anew in blocks of a week (circular block bootstrap, Politis and Romano 1992), so that weekdays and
-    weeks keep together; the draws are always the same.
-    """  # fmt: skip
-    if len(before) < FEWEST_DAYS:
+def _interval(before: Sequence[Cell], after: Sequence[Cell]) -> Interval | None:
+    """Draw the days anew in blocks of a week, which keep weekdays together; always the same draws.
+
+    The circular block bootstrap of Politis and Romano (1992).
+    """
+    costs, left = _by_day(before), _by_day(after)
+    if len(costs) < FEWEST_DAYS:
         return None
-    saved = [float(cost - after.get(day, _ZERO)) for day, cost in sorted(before.items())]
+    saved = [float(cost - left.get(day, _ZERO)) for day, cost in sorted(costs.items())]
     draw = Random(_SEED)  # noqa: S311  no secret
     sums = sorted(_drawn(saved, draw) for _ in range(_DRAWS))
     low, high = sums[int(_TAIL * _DRAWS)], sums[int((1 - _TAIL) * _DRAWS) - 1]
