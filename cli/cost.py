@@ -1,4 +1,4 @@
-"""`watchkeeper cost`: what it costs, what it will cost, and whether the vendors' bills agree."""
+"""`watchkeeper cost`: what it costs and will cost, what would make it less, and whether the vendors' bills agree."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import importlib
 
 import click
 
-COMMANDS = {"backtest": "cli.cost_backtest", "reconcile": "cli.cost_reconcile", "report": "cli.cost_report"}
+COMMANDS = {
+    "advise": "cli.cost_advise",
+    "backtest": "cli.cost_backtest",
+    "evaluations": "cli.cost_evaluations",
+    "reconcile": "cli.cost_reconcile",
+    "report": "cli.cost_report",
+    "right-size": "cli.cost_right_size",
+    "select-model": "cli.cost_select_model",
+}
 
 
 class Commands(click.Group):

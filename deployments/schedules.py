@@ -11,6 +11,7 @@ SCHEDULES: dict[str, str | None] = {
     "warm-caches": "40 * * * *",
     "check-budgets": "*/5 * * * *",
     "reconcile-costs": "15 5 * * *",
+    "advise-savings": "45 6 * * 1",
     "maintain-storage": "30 3 * * *",
     "evaluate-alerts": None,
     "advance-rollouts": None,

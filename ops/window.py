@@ -59,6 +59,11 @@ class Window:
             day += timedelta(days=1)
 
 
+def full_days(now: datetime, days: int) -> Window:
+    """Span so many full UTC days before that of `now`."""
+    return Window.before(floor_day(now), timedelta(days=days))
+
+
 def floor_day(when: datetime) -> datetime:
     """Cut `when` down to its UTC midnight."""
     return when.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

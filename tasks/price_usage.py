@@ -5,7 +5,7 @@ Before it: `tasks/sources/` parse. After it: `tasks/write_usage.py` writes the e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict
 from datetime import date, datetime
 from decimal import Decimal
@@ -85,6 +85,21 @@ def _cards(
     overrides: tuple[PriceOverride, ...], vendor: str, model: str, tier: str | None, day: date
 ) -> tuple[RateCard, ...]:
     return cards(overrides, vendor, model, tier, day)
+
+
+def card_of(model: tuple[str, str], tier: str | None, day: date, size: int) -> RateCard | None:
+    """Return the card of a model by which an input of a size is charged; of several in a day the dearest."""
+    fitting = [
+        card
+        for card in _cards((), *model, tier, day)
+        if card.from_input_tokens <= size and (card.to_input_tokens is None or size < card.to_input_tokens)
+    ]
+    return max(fitting, key=lambda card: (card.input_usd, card.output_usd), default=None)
+
+
+def price_edges(models: Iterable[tuple[str, str]], day: date) -> list[int]:
+    """Return the input sizes, from 0 on, from which some of the models' tokens have another price."""
+    return sorted({0} | {card.from_input_tokens for model in models for card in _cards((), *model, None, day)})
 
 
 def _row(card: RateCard) -> dict[str, Any]:

@@ -296,6 +296,30 @@ class Receiver(_Group):
         return self
 
 
+class SwitchedOn(_Group):
+    """A lever that is on since then, but for some users: those whose bucket of the salt is below the percent."""
+
+    at: AwareDatetime
+    holdout_percent: float = Field(default=5, ge=0.01, le=50)
+    salt: str = ""  # the lever's name by default
+
+
+LeverName = Literal[
+    "response_cache", "embedding_cache", "context_trimming", "cheaper_model", "prefix_cache", "batch_api"
+]
+
+
+class Savings(_Group):
+    """What the savings advisor assumes, and what has been switched on."""
+
+    cache_ttl_hours: float = Field(default=24, gt=0, le=8760)
+    cache_capacity: int = Field(default=100_000, ge=1, le=10_000_000)  # entries
+    max_quality_drop: float = Field(default=0.05, gt=0, lt=1)  # of the share of evaluations that pass
+    can_wait: tuple[str, ...] = ()  # routes whose answers may take a day
+    prefix_share: dict[str, Annotated[float, Field(ge=0, lt=1)]] = {}  # of a route's input, that could be cached
+    switched_on: dict[LeverName, SwitchedOn] = {}
+
+
 class Slack(_Group):
     """How to reach Slack."""
 
@@ -343,6 +367,7 @@ class Settings(BaseSettings):
     alerting: Alerting = Alerting()
     warming: Warming = Warming()
     storage: Storage = Storage()
+    savings: Savings = Savings()
     slack: Slack = Slack()
     receiver: Receiver = Receiver()
 

@@ -116,6 +116,7 @@ class TokenSums:
     cached_tokens: int
     cache_write_tokens: int
     output_tokens: int
+    cache_write_1h_tokens: int = 0
 
 
 def price_ratio(sums: TokenSums, then: RateCard, now: RateCard) -> Decimal:
@@ -123,17 +124,19 @@ def price_ratio(sums: TokenSums, then: RateCard, now: RateCard) -> Decimal:
 
     Cards are linear, so the sums of many calls do as well as each: all on the same brackets.
     """
-    before, after = _price_of(sums, then), _price_of(sums, now)
+    before, after = price_of(sums, then), price_of(sums, now)
     return after / before if before else Decimal(1)
 
 
-def _price_of(sums: TokenSums, card: RateCard) -> Decimal:
+def price_of(sums: TokenSums, card: RateCard) -> Decimal:
+    """Return what calls that all fall on a card cost together, in USD."""
     uncached = sums.input_tokens - sums.cached_tokens - sums.cache_write_tokens
     return (
         (card.request_usd or _ZERO) * sums.requests
         + card.input_usd * uncached
         + card.cached_usd * sums.cached_tokens
-        + card.cache_write_usd * sums.cache_write_tokens
+        + card.cache_write_usd * (sums.cache_write_tokens - sums.cache_write_1h_tokens)
+        + card.cache_write_1h_usd * sums.cache_write_1h_tokens
         + card.output_usd * sums.output_tokens
     )
 

@@ -56,6 +56,15 @@ def render_note(title: str, detail: str, tier: Tier = Tier.INFO) -> SlackMessage
     return SlackMessage(f"{tier.upper()} · {line}", [context], [])
 
 
+def render_report(title: str, body: str, tier: Tier = Tier.INFO) -> SlackMessage:
+    """Write a report that somebody gets by the calendar: a headline, and lines that keep their columns."""
+    headline = _fit(f"{tier.upper()} · {_one_line(title)}", _HEADER)
+    header = {"type": "header", "text": {"type": "plain_text", "text": headline}}
+    text = {"type": "text", "text": _fit(body, _SAMPLE)}
+    lines = {"type": "rich_text", "elements": [{"type": "rich_text_preformatted", "elements": [text]}]}
+    return SlackMessage(headline, [header], [{"color": tier.colour, "blocks": [lines]}])
+
+
 def as_text(message: SlackMessage) -> str:
     """Show the message as a terminal does: the headline with its tier, then one indented line per detail."""
     details = [line for bar in message.attachments for block in bar["blocks"] for line in _lines(block)]

@@ -274,3 +274,20 @@ warm_entries = sa.Table(
     sa.Column("warmed_on", sa.Date, primary_key=True), sa.Column("state", sa.Text, nullable=False),
     sa.Column("cost_usd", _usd(20), nullable=False), sa.Column("warmed_at", _TIME, nullable=False),
 )  # fmt: skip
+
+evaluations = sa.Table(
+    "evaluations", metadata,
+    *(sa.Column(name, sa.Text, primary_key=True) for name in (
+        "tenant_id", "route", "item_id", "judge_version", "model", "variant")),
+    sa.Column("passed", sa.Boolean, nullable=False), sa.Column("score", sa.Double),
+    sa.Column("evaluated_at", _TIME, nullable=False), sa.Column("cost_usd", _usd(20)),
+)  # fmt: skip
+
+savings_advice = sa.Table(
+    "savings_advice", metadata,
+    sa.Column("tenant_id", sa.Text, primary_key=True), sa.Column("as_of", _TIME, primary_key=True),
+    sa.Column("lever", sa.Text, primary_key=True), sa.Column("days", sa.Integer, nullable=False),
+    sa.Column("base_usd", _usd(), nullable=False),
+    *(sa.Column(name, _usd()) for name in ("alone_usd", "saved_usd", "low80_usd", "high80_usd")),
+    sa.Column("reason", sa.Text), sa.Column("detail", JSONB, nullable=False),
+)  # fmt: skip
