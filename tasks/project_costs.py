@@ -17,12 +17,14 @@ from prefect.cache_policies import NO_CACHE
 
 from ops.cost.overrides import PriceOverride
 from ops.cost.projection import DaySpend, Projection, project_month
-from ops.cost.scopes import TOTAL, Scope
+from ops.cost.scopes import TOTAL, Scope, ScopeKind
 from ops.window import Window, floor_day
 from tasks.price_usage import price_changes
+from tasks.report_costs import Asked, CostReport, report_costs
 from tasks.settings import Settings
 from tasks.stores import costs
 
+_WEEK = timedelta(days=7)
 ACTIVE = timedelta(days=56)  # a part without spend for so long is not projected
 
 
@@ -37,6 +39,8 @@ class ProjectedCosts:
     unpriced_events: int
     budget_usd: Decimal | None = None  # of the month, in total
     parts: Mapping[Scope, Projection] = field(default_factory=dict)  # teams, features, models
+    models: Mapping[Scope, Sequence[DaySpend]] = field(default_factory=dict)
+    week: CostReport | None = None  # the last seven full days, compared with the seven before
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -53,7 +57,16 @@ def project_costs(engine: sa.Engine, settings: Settings, now: datetime) -> Proje
         whole = {} if projection is None else {TOTAL: projection}
         costs.save_projections(connection, settings.tenant, {**whole, **parts}, now, unpriced)
     budget = next((each.monthly_usd for each in settings.budgets if each.scope == "total" and each.monthly_usd), None)
-    return ProjectedCosts(projection, history, today, events, unpriced, budget, parts)
+    models = {scope: known for scope, (known, _) in days.items() if scope.kind is ScopeKind.MODEL}
+    return ProjectedCosts(
+        projection, history, today, events, unpriced, budget, parts, models, _week(engine, settings, now)
+    )
+
+
+def _week(engine: sa.Engine, settings: Settings, now: datetime) -> CostReport:
+    end = floor_day(now)
+    last, before = Window.before(end, _WEEK), Window.before(end - _WEEK, _WEEK)
+    return report_costs(engine, settings, Asked(window=last, before=before), now)
 
 
 def daily(

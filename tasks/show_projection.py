@@ -6,58 +6,52 @@ Before it: `tasks/project_costs.py`. After it: `flows/project_costs.py` makes th
 from __future__ import annotations
 
 import base64
-import io
 import re
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib import dates
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ops.cost.budgets import BudgetState, judge
 from ops.cost.projection import Projection
 from ops.money import usd
 from ops.window import Window
+from tasks.draw_costs import BLUE, RED, causes_png, models_png, png
 from tasks.project_costs import ProjectedCosts
 
 PARTS_SHOWN = 20
-_BLUE, _RED = "#1D4ED8", "#D92D20"
 _dates: Any = dates  # matplotlib leaves its module of dates untyped
 
 
 def plot_png(projected: ProjectedCosts, now: datetime) -> bytes:
-    """Draw the month's cumulative spend and the fan of its projection, on an opaque background."""
-    with mpl.rc_context({"text.parse_math": False}):  # a dollar sign is a dollar sign
-        figure = Figure(figsize=(8, 4.2), dpi=110, facecolor="white", layout="constrained")
-        axes = figure.subplots()
+    """Draw the month's cumulative spend and the fan of its projection."""
+
+    def draw(axes: Axes) -> None:
         if projected.projection is not None:
             _draw(axes, projected, projected.projection, now)
-        axes.spines[["top", "right"]].set_visible(False)
         axes.set_ylim(bottom=0)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+
+    return png(draw)
 
 
 def _draw(axes: Axes, projected: ProjectedCosts, projection: Projection, now: datetime) -> None:
     days, sums = _cumulative(projected, projection.month, now)
-    axes.plot(_dates.date2num(days), sums, color=_BLUE, linewidth=2, label=f"spent {usd(projection.spent_usd)}")
+    axes.plot(_dates.date2num(days), sums, color=BLUE, linewidth=2, label=f"spent {usd(projection.spent_usd)}")
     ends, spent = _dates.date2num([days[-1], projection.month.end]), sums[-1]
     for share, low, high, alpha in (
         (95, projection.month_end.low95, projection.month_end.high95, 0.12),
         (80, projection.month_end.low80, projection.month_end.high80, 0.22),
     ):
         label = f"{share} %: {usd(low)} to {usd(high)}"
-        axes.fill_between(ends, [spent, float(low)], [spent, float(high)], color=_BLUE, alpha=alpha, label=label)
+        axes.fill_between(ends, [spent, float(low)], [spent, float(high)], color=BLUE, alpha=alpha, label=label)
     expected = [spent, float(projection.month_end.expected)]
-    axes.plot(ends, expected, "--", color=_BLUE, label=f"projected {usd(projection.month_end.expected)}")
+    axes.plot(ends, expected, "--", color=BLUE, label=f"projected {usd(projection.month_end.expected)}")
     if projected.budget_usd is not None:
         budget = projected.budget_usd
-        axes.axhline(float(budget), color=_RED, linewidth=1, label=f"budget {usd(budget)}: {judge(projection, budget)}")
+        axes.axhline(float(budget), color=RED, linewidth=1, label=f"budget {usd(budget)}: {judge(projection, budget)}")
     axes.xaxis_date()
     axes.xaxis.set_major_formatter(_dates.DateFormatter("%d"))
     axes.set_title(f"Cost of {projection.month.start + timedelta(days=1):%B %Y}, USD", loc="left")
@@ -103,7 +97,6 @@ def report_markdown(projected: ProjectedCosts, now: datetime) -> str:
             f"\n\n**{projected.unpriced_events:,} of {projected.month_events:,} events have no price** and are missing."
         )
     week = projection.seven_days
-    image = base64.b64encode(plot_png(projected, now)).decode()
     return (
         f"# Cost projection, as of {now:%Y-%m-%d %H:%M} UTC\n\n"
         "| | USD |\n|---|---:|\n"
@@ -115,8 +108,24 @@ def report_markdown(projected: ProjectedCosts, now: datetime) -> str:
         f"| Level per day | {usd(projection.level_usd_per_day)} |\n"
         f"| Next seven days | {usd(week.expected)}, 80 %: {usd(week.low80)} to {usd(week.high80)} |\n"
         f"| Days of history | {projection.history_days} |{note}\n\n"
-        f"![Spend and projection](data:image/png;base64,{image})\n{_parts_table(projected)}"
+        f"{_image('Spend and projection', plot_png(projected, now))}{_parts_table(projected)}"
+        f"{_other_plots(projected, now)}"
     )
+
+
+def _image(title: str, content: bytes) -> str:
+    return f"![{title}](data:image/png;base64,{base64.b64encode(content).decode()})\n"
+
+
+def _other_plots(projected: ProjectedCosts, now: datetime) -> str:
+    end = now.astimezone(UTC).date()
+    models = {scope.key: history for scope, history in projected.models.items()}
+    found = "\n" + _image("Cost by model", models_png(models, end - timedelta(days=30), end)) if models else ""
+    week = projected.week
+    if week is None or week.before is None or week.causes is None or not (week.before.usd and week.whole.usd):
+        return found
+    title = f"Cost by cause: seven days to {end - timedelta(days=1):%d %B} against the seven before, USD"
+    return found + "\n" + _image("Cost by cause", causes_png(week.before.usd, week.causes, title))
 
 
 def _parts_table(projected: ProjectedCosts) -> str:

@@ -15,7 +15,7 @@ from tasks.settings import Settings
 HIDDEN = "xoxb-do-not-tell"
 GROUPS = (
     "alerting, budgets, channels, component_costs, database, database_url, home, month_timezone, plans, prefect_port, "
-    "prices, receiver, services, slack, sources, storage, tenant, warming"
+    "prices, receiver, savings, services, slack, sources, storage, tenant, warming"
 )
 EVERYTHING = """\
 tenant: acme

@@ -64,7 +64,7 @@ def test_projection_is_kept_and_replaced_when_repeated(engine: sa.Engine, settin
 
 def test_projection_of_nothing_is_nothing(engine: sa.Engine, settings: Settings) -> None:
     projected = project(engine, settings)
-    assert projected == ProjectedCosts(None, [], Decimal(0), 0, 0)
+    assert (projected.projection, projected.history, projected.today_usd, projected.parts) == (None, [], 0, {})
     assert rows_of(engine, cost_projections) == []
 
 
