@@ -1,6 +1,6 @@
 """Draw costs for people: PNG on an opaque background, for Slack and the Prefect UI.
 
-Before it: `tasks/project_costs.py` and `tasks/report_costs.py`. After it: `tasks/show_projection.py` makes a page of them.
+Before it: `tasks/project_costs.py` and `tasks/report_costs.py`. After it: `tasks/show_projection.py` makes a page.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def models_png(models: Mapping[str, Sequence[DaySpend]], since: date, end: date)
         axes.xaxis.set_major_formatter(_dates.DateFormatter("%d %b"))
         axes.set_title("Cost by day and model, USD", loc="left")
         if rows:
-            axes.legend(loc="upper left", frameon=False, fontsize="small")
+            axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize="small")
 
     return png(draw)
 
@@ -91,7 +91,7 @@ def causes_png(before_usd: Decimal, causes: CauseShares, title: str) -> bytes:
         for spot, (amount, top) in enumerate(zip(amounts, tops, strict=True)):
             axes.annotate(amount, (spot, float(top)), ha="center", va="bottom")
         axes.set_title(title, loc="left")
-        axes.margins(y=0.12)
+        axes.set_ylim(0, float(max(tops)) * 1.1)
 
     return png(draw)
 
