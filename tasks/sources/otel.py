@@ -3,18 +3,15 @@
 Before it: such a file, or `tasks/receive_usage.py`; protobuf is turned into the same JSON by `otlp_protobuf.py`. After
 it: a `UsageEvent` for each span that is a call of a model, a `Score` for each evaluation.
 
-Traps kept in mind: three generations of attribute names; ids in hex, 64-bit integers as texts or numbers, enums as
-numbers or names; agents, workflows and tools carry the usage of the calls inside them and are not counted; LiteLLM
-copies the model's name onto every span of a trace, and names the response model by its alias.
+Traps kept in mind: three generations of attribute names; enums as numbers or names; agents, workflows and tools carry
+the usage of the calls inside them and are not counted; LiteLLM copies the model's name onto every span of a trace, and
+names the response model by its alias.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -31,12 +28,21 @@ from ops.usage import (
 )
 from tasks.sources.by_line import by_line
 from tasks.sources.interface import FileKind, Record, Row
+from tasks.sources.otlp_values import (
+    Attributes,
+    attributes_of,
+    count_of,
+    dict_of,
+    hex_of,
+    list_of,
+    nanos_of,
+    number_of,
+    text_of,
+    time_of,
+)
 from tasks.sources.python_repr import read_dict
 
-Attributes = dict[str, Any]
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EVALUATION = "gen_ai.evaluation."
-_WHOLE = re.compile(r"-?[0-9]{1,20}")
 
 
 class _ScopeSpans(msgspec.Struct):
@@ -107,7 +113,7 @@ def _evaluations(span: bytes) -> Iterator[bytes]:
         return
     try:
         item = msgspec.json.decode(span)
-        events = _list(item, "events") if isinstance(item, dict) else []
+        events = list_of(item, "events") if isinstance(item, dict) else []
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidValue):
         return  # the span itself becomes the reject
     for event in events:
@@ -131,9 +137,9 @@ def parse(line: bytes) -> Iterable[Record]:
         ("resourceSpans", "scopeSpans", "spans", _usage),
         ("resourceLogs", "scopeLogs", "logRecords", _score),
     ):
-        for group in _list(request, signal):
-            resource = _attributes(_dict(group, "resource"))
-            for item in (item for scope in _list(group, scopes) for item in _list(scope, items)):
+        for group in list_of(request, signal):
+            resource = attributes_of(dict_of(group, "resource"))
+            for item in (item for scope in list_of(group, scopes) for item in list_of(scope, items)):
                 yield from read(item, resource)
 
 
@@ -180,29 +186,29 @@ _PARENTS = frozenset({"agent", "chain", "task", "tool", "workflow"})
 
 
 def _usage(span: Any, resource: Attributes) -> Iterator[UsageEvent]:
-    attributes = _with_hidden({**resource, **_attributes(span)})
-    operation = _text(attributes, *_OPERATIONS)
-    model = _text(attributes, *_MODELS) or _model_in_name(span, operation)
-    counts: dict[str, Any] = {field: _count(attributes, *names) for field, names in _COUNTS.items()}
-    texts: dict[str, Any] = {field: _text(attributes, *names) for field, names in _TEXTS.items()}
+    attributes = _with_hidden({**resource, **attributes_of(span)})
+    operation = text_of(attributes, *_OPERATIONS)
+    model = text_of(attributes, *_MODELS) or _model_in_name(span, operation)
+    counts: dict[str, Any] = {field: count_of(attributes, *names) for field, names in _COUNTS.items()}
+    texts: dict[str, Any] = {field: text_of(attributes, *names) for field, names in _TEXTS.items()}
     if not _is_call(attributes, operation, model, counts):
         return
-    started = _nanos(span, "startTimeUnixNano")
+    started = nanos_of(span, "startTimeUnixNano")
     failure = _failure(span, attributes)
-    service = _text(attributes, "watchkeeper.service", "service.name") or ""
-    tier = _text(attributes, *_TIERS)
-    ttft = _number(attributes, "gen_ai.response.time_to_first_chunk")  # seconds
+    service = text_of(attributes, "watchkeeper.service", "service.name") or ""
+    tier = text_of(attributes, *_TIERS)
+    ttft = number_of(attributes, "gen_ai.response.time_to_first_chunk")  # seconds
     yield UsageEvent(
         event_id=_span_id(span),
-        occurred_at=_time("startTimeUnixNano", started),
-        vendor=normalise_vendor(_text(attributes, *_VENDORS) or (model or "").rpartition("/")[0].partition("/")[0]),
+        occurred_at=time_of("startTimeUnixNano", started),
+        vendor=normalise_vendor(text_of(attributes, *_VENDORS) or (model or "").rpartition("/")[0].partition("/")[0]),
         model=normalise_model(model or ""),
         operation=normalise_operation(operation),
         status=Status.FAILURE if failure else Status.SUCCESS,
         error_type=classify_error(*failure) if failure else None,
         service=None if service.startswith("unknown_service") else service or None,  # what an SDK makes up
         tier=None if tier in ("standard", "default", "auto") else tier,
-        latency_ms=_between(started, _nanos(span, "endTimeUnixNano")),
+        latency_ms=_between(started, nanos_of(span, "endTimeUnixNano")),
         ttft_ms=None if ttft is None else round(ttft * 1000, 3),
         reported_cost_usd=_cost(attributes),
         **texts,
@@ -214,10 +220,10 @@ def _is_call(attributes: Attributes, operation: str | None, model: str | None, c
     """Whether a span is one call of a model, and not what calls were made for."""
     has_usage = any(count is not None for count in counts.values())
     if operation is None:  # the first generation had no names of operations
-        kind = _text(attributes, "traceloop.span.kind", "openinference.span.kind") or ""
+        kind = text_of(attributes, "traceloop.span.kind", "openinference.span.kind") or ""
         return has_usage and model is not None and kind.lower() not in _PARENTS
     if operation == "retrieval":  # of a store, mostly; some are a model's
-        return has_usage or _text(attributes, *_MODELS) is not None
+        return has_usage or text_of(attributes, *_MODELS) is not None
     return operation in _CALLS or normalise_operation(operation) != "other"
 
 
@@ -231,11 +237,11 @@ def _model_in_name(span: Any, operation: str | None) -> str | None:
 
 def _failure(span: Any, attributes: Attributes) -> tuple[object, ...]:
     """Return what tells of a failure; nothing when there was none."""
-    kind = _text(attributes, "error.type")
-    is_error = _dict(span, "status").get("code") in (2, "2", "STATUS_CODE_ERROR")
+    kind = text_of(attributes, "error.type")
+    is_error = dict_of(span, "status").get("code") in (2, "2", "STATUS_CODE_ERROR")
     if not (is_error or kind):
         return ()
-    raised = (_attributes(event).get("exception.type") for event in _list(span, "events"))
+    raised = (attributes_of(event).get("exception.type") for event in list_of(span, "events"))
     return (kind, *(attributes.get(name) for name in ("error.code", "http.response.status_code")), *raised, "failed")
 
 
@@ -259,54 +265,32 @@ def _flat(prefix: str, tree: dict[Any, Any]) -> Attributes:
 
 def _score(record: Any, resource: Attributes) -> Iterator[Score]:
     name = record.get("eventName") if isinstance(record, dict) else None
-    attributes = _attributes(record)
+    attributes = attributes_of(record)
     if not str(name or attributes.get("event.name")).startswith(_EVALUATION):
         return
-    value = _number(attributes, "gen_ai.evaluation.score.value")
-    if value is None and _text(attributes, "error.type"):
+    value = number_of(attributes, "gen_ai.evaluation.score.value")
+    if value is None and text_of(attributes, "error.type"):
         return  # the evaluation failed, not what it judged
-    label = _text(attributes, "gen_ai.evaluation.score.label")
+    label = text_of(attributes, "gen_ai.evaluation.score.label")
     if value is None:
         raise InvalidValue("gen_ai.evaluation.score.value", label, "a number: a label alone has no scale")
-    at = _nanos(record, "timeUnixNano") or _nanos(record, "observedTimeUnixNano")
-    metric = _text(attributes, "gen_ai.evaluation.name") or ""
-    model = _text(attributes, *_MODELS)
+    at = nanos_of(record, "timeUnixNano") or nanos_of(record, "observedTimeUnixNano")
+    metric = text_of(attributes, "gen_ai.evaluation.name") or ""
+    model = text_of(attributes, *_MODELS)
     yield Score(
         score_id=f"{_span_id(record)}-{at}-{metric}",
-        occurred_at=_time("timeUnixNano", at),
+        occurred_at=time_of("timeUnixNano", at),
         metric=metric,
         value=value,
         source="judge",
         event_id=_span_id(record),
-        release=_text({**resource, **attributes}, *_TEXTS["release"]),
+        release=text_of({**resource, **attributes}, *_TEXTS["release"]),
         model=normalise_model(model) if model else None,
     )
 
 
 def _span_id(item: Any) -> str:
-    return f"{_hex(item, 'traceId', 32)}-{_hex(item, 'spanId', 16)}"
-
-
-def _hex(item: Any, field: str, digits: int) -> str:
-    value = item.get(field)
-    if not isinstance(value, str) or not re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", value) or not value.strip("0"):
-        raise InvalidValue(field, value, f"{digits} hexadecimal digits, not all of them 0")
-    return value.lower()
-
-
-def _nanos(item: dict[str, Any], field: str) -> int:
-    """Return nanoseconds since 1970; 0 for unknown, as OTLP has it."""
-    value = item.get(field)
-    return 0 if value in (None, "") else _whole(field, value)
-
-
-def _time(field: str, nanos: int) -> datetime:
-    if not nanos:
-        raise InvalidValue(field, nanos, "a time: nanoseconds since 1970")
-    try:
-        return _EPOCH + timedelta(microseconds=nanos // 1000)
-    except OverflowError:
-        raise InvalidValue(field, nanos, "nanoseconds since 1970") from None
+    return f"{hex_of(item, 'traceId', 32)}-{hex_of(item, 'spanId', 16)}"
 
 
 def _between(started: int, ended: int) -> float | None:
@@ -314,69 +298,8 @@ def _between(started: int, ended: int) -> float | None:
 
 
 def _cost(attributes: Attributes) -> Decimal | None:
-    cost = _number(attributes, *_COSTS)
+    cost = number_of(attributes, *_COSTS)
     return None if cost is None else Decimal(str(cost))
 
-
-def _count(attributes: Attributes, *names: str) -> int | None:
-    return next((_whole(name, attributes[name]) for name in names if _is_known(attributes.get(name))), None)
-
-
-def _number(attributes: Attributes, *names: str) -> float | None:
-    name = next((name for name in names if _is_known(attributes.get(name))), None)
-    if name is None:
-        return None
-    value = attributes[name]
-    try:
-        if not isinstance(value, bool):
-            return float(value)
-    except (ValueError, TypeError, OverflowError):
-        pass
-    raise InvalidValue(name, value, "a number")
-
-
-def _whole(field: str, value: Any) -> int:
-    whole = value
-    if (isinstance(value, str) and _WHOLE.fullmatch(value)) or (isinstance(value, float) and value.is_integer()):
-        whole = int(value)
-    if not isinstance(whole, int) or isinstance(whole, bool) or abs(whole) >= 2**64:
-        raise InvalidValue(field, value, "a whole number of 64 bits")
-    return whole
-
-
-def _text(attributes: Attributes, *names: str) -> str | None:
-    values = (attributes.get(name) for name in names)
-    return next((str(value) for value in values if _is_known(value)), None)
-
-
-def _is_known(value: Any) -> bool:
-    return value is not None and value != ""  # LiteLLM writes None as an empty text
-
-
-_VALUES = ("stringValue", "intValue", "doubleValue", "boolValue")
-
-
-def _attributes(owner: Any) -> Attributes:
-    """Return the attributes that are one value each; lists and maps are none of ours."""
-    found: Attributes = {}
-    for pair in _list(owner, "attributes"):
-        value = _dict(pair, "value")
-        kind = next((kind for kind in _VALUES if kind in value), None)
-        if kind is not None and isinstance(pair.get("key"), str):
-            found[pair["key"]] = _whole(pair["key"], value[kind]) if kind == "intValue" else value[kind]
-    return found
-
-
-def _member(owner: Any, field: str, kind: type, words: str) -> Any:
-    if not isinstance(owner, dict):
-        raise InvalidValue(field, owner, "inside an object")
-    value = owner.get(field)
-    if value is not None and not isinstance(value, kind):
-        raise InvalidValue(field, value, words)
-    return kind() if value is None else value
-
-
-_list = partial(_member, kind=list, words="a list")
-_dict = partial(_member, kind=dict, words="an object")
 
 KIND = FileKind(by_line(parse, split))
