@@ -27,7 +27,7 @@ from ops.window import floor_hour
 from tasks.price_usage import Pricer
 from tasks.settings import Settings
 from tasks.sources.interface import Batch, Reject
-from tasks.stores import ingest, rollups, source_states, usage
+from tasks.stores import ingest, rejects, rollups, source_states, usage
 from tasks.stores.usage import Price, Priced
 
 _TRIES = 5
@@ -152,11 +152,12 @@ class Writer:
     ) -> Loaded:  # fmt: skip
         batch, tenant, events = prepared.batch, self._target.tenant, prepared.events
         events, late = _split_at(usage.hold_floor(connection, tenant), events) if events else (events, [])
-        rejects = [*batch.rejects, *late]
+        refused = [*batch.rejects, *late]
         new, old = self._store(connection, origin.source, events, now)
         scored, rescored = self._score(connection, batch)
         reported, revised = ingest.replace_reports(connection, tenant, origin.source, batch, now)
-        ingest.add_rejects(connection, [_reject_row(tenant, origin, reject) for reject in rejects])
+        if refused:
+            rejects.add(connection, _reject_rows(tenant, origin, refused))
         if self._target.keep_texts:
             usage.add_texts(connection, tenant, (event for event, _ in new))
         if self._target.rolls_up:
@@ -169,10 +170,10 @@ class Writer:
             also(connection)
         inserted = len(new) - len(old) + scored + reported
         corrected = len(old) + rescored + revised
-        good = batch.read - len(rejects)
+        good = batch.read - len(refused)
         return Loaded(
             read=batch.read, inserted=inserted, corrected=corrected, duplicates=good - inserted - corrected,
-            rejected=len(rejects), skipped=batch.skipped, first_reject=_first(origin, rejects),
+            rejected=len(refused), skipped=batch.skipped, first_reject=_first(origin, refused),
             unknown_models=self._pricer.unknown([event for event, price in new if price.cost_usd is None])
             if self._pricer else (),
         )  # fmt: skip
@@ -284,16 +285,18 @@ def _is_passing(error: Exception) -> bool:
     return isinstance(cause, passing)
 
 
-def _reject_row(tenant: str, origin: Origin, reject: Reject) -> dict[str, Any]:
-    raw = _text(reject.raw[: ingest.RAW_LIMIT])
-    identity = reject.identity or hashlib.blake2b(reject.raw, digest_size=16).hexdigest()
-    return {
-        "tenant_id": tenant, "source": origin.source, "kind": origin.kind, "place": _text(origin.place.encode()),
-        "reject_id": identity, "position": reject.position,
-        "field": _text(reject.field.encode("utf-8", "replace"))[:200],
-        "reason": _text(reject.reason.encode("utf-8", "replace"))[:2000], "raw": raw,
-        "cut": reject.is_cut or raw.encode() != reject.raw, "header": _text(origin.header) if origin.header else None,
-    }  # fmt: skip
+def _reject_rows(tenant: str, origin: Origin, refused: Iterable[Reject]) -> Iterator[tuple[Any, ...]]:
+    """Yield what is kept of rejects: `rejects.COLUMNS`."""
+    place = _text(origin.place.encode())
+    header = _text(origin.header) if origin.header else None
+    for reject in refused:
+        raw = _text(reject.raw[: rejects.RAW_LIMIT])
+        yield (
+            tenant, origin.source, reject.identity or hashlib.blake2b(reject.raw, digest_size=16).hexdigest(),
+            origin.kind, place, reject.position, _text(reject.field.encode("utf-8", "replace"))[:200],
+            _text(reject.reason.encode("utf-8", "replace"))[:2000], raw,
+            reject.is_cut or raw.encode() != reject.raw, header,
+        )  # fmt: skip
 
 
 def _text(raw: bytes) -> str:
@@ -301,10 +304,10 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", errors="replace").replace("\x00", "\\0")
 
 
-def _first(origin: Origin, rejects: Sequence[Reject]) -> str | None:
-    if not rejects:
+def _first(origin: Origin, refused: Sequence[Reject]) -> str | None:
+    if not refused:
         return None
-    if not rejects[0].position:  # a sound row, of which no more than the event is known
-        return rejects[0].reason
+    if not refused[0].position:  # a sound row, of which no more than the event is known
+        return refused[0].reason
     unit = "line" if origin.kind in {"litellm", "litellm_rows", "jsonl", "csv", "scores", "otel"} else "row"
-    return f"{unit} {rejects[0].position}: {rejects[0].reason}"
+    return f"{unit} {refused[0].position}: {refused[0].reason}"

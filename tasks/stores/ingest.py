@@ -1,4 +1,4 @@
-"""What the loader remembers: how far each file was read, and the lines that were not events."""
+"""What the loader remembers: how far each file and source was read; scores, and what vendors report."""
 
 from __future__ import annotations
 
@@ -18,13 +18,10 @@ from tasks.stores.tables import (
     ingest_files,
     ingest_sources,
     scores,
-    usage_rejects,
     vendor_costs,
     vendor_usage,
     watermarks,
 )
-
-RAW_LIMIT = 65_536  # bytes of a rejected row that are kept; one that fits can be tried again
 
 
 def known_files(connection: sa.Connection, tenant: str, source: str, head: str) -> list[sa.Row[Any]]:
@@ -57,13 +54,6 @@ def set_position(connection: sa.Connection, row: dict[str, Any]) -> None:
         where=fresh.byte_offset >= ingest_files.c.byte_offset,
     )
     connection.execute(statement)
-
-
-def add_rejects(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Keep rows that were not events, with the reason; a row rejected before is kept once."""
-    if rows:
-        ordered = sorted(rows, key=lambda row: str(row["reject_id"]))
-        connection.execute(insert(usage_rejects).on_conflict_do_nothing(), ordered)
 
 
 def add_scores(connection: sa.Connection, tenant: str, marks: Sequence[Score]) -> int:

@@ -5,15 +5,34 @@ Before it: `tasks/write_usage.py` keeps them. After it: `tasks/retry_rejects.py`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from psycopg import sql
 
+from tasks.stores.sql import statement
 from tasks.stores.tables import ingest_files, ingest_sources, usage_rejects
+from tasks.stores.usage import driver
 
+RAW_LIMIT = 65_536  # bytes of a rejected row that are kept; one that fits can be tried again
+COLUMNS = tuple(column.name for column in usage_rejects.c if column.name != "rejected_at")
+_STAGING = (
+    "CREATE TEMP TABLE IF NOT EXISTS rejects_staging (LIKE watchkeeper.usage_rejects INCLUDING DEFAULTS) "
+    "ON COMMIT DELETE ROWS"
+)
+_STAGE = sql.SQL("COPY rejects_staging ({}) FROM STDIN").format(sql.SQL(", ").join(map(sql.Identifier, COLUMNS)))
 _PAGE = 500  # of at most 64 KiB each
 _kept = usage_rejects.c
+
+
+def add(connection: sa.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Keep rejected rows, of COLUMNS each; one that was rejected before is kept once."""
+    driver(connection).execute(_STAGING)
+    with driver(connection).cursor() as cursor, cursor.copy(_STAGE) as copy:
+        for row in rows:
+            copy.write_row(row)
+    connection.execute(statement("insert_rejects"))
 
 
 def newest(connection: sa.Connection, tenant: str, source: str | None, limit: int) -> list[dict[str, Any]]:

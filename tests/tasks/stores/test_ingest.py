@@ -9,20 +9,11 @@ import sqlalchemy as sa
 
 from ops.scores import Score
 from tasks.stores import ingest
-from tasks.stores.tables import ingest_files, scores, usage_rejects
+from tasks.stores.tables import ingest_files, scores
 from tests.waiting import are_waiting
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 KEY = {"tenant_id": "t", "source": "gateway", "file_id": "f", "head": "h"}
-REJECT = {
-    "tenant_id": "t",
-    "source": "gateway",
-    "kind": "litellm",
-    "place": "log",
-    "field": "line",
-    "raw": "x",
-    "cut": False,
-}
 
 
 @pytest.fixture
@@ -78,19 +69,7 @@ def test_size_of_a_file_read_to_its_end_is_remembered_for_that_file_alone(connec
     assert found(connection) == [(10, 1, "f", 10), (10, 1, "g", None)]
 
 
-def test_row_rejected_before_is_kept_once(connection: sa.Connection) -> None:
-    def reject(identity: str, reason: str) -> dict[str, Any]:
-        return {**REJECT, "reject_id": identity, "position": 7, "reason": reason, "header": None}
-
-    ingest.add_rejects(connection, [reject("a", "first")])
-    ingest.add_rejects(connection, [reject("b", "again"), reject("a", "again")])
-    columns = (usage_rejects.c.reject_id, usage_rejects.c.reason)
-    rows = connection.execute(sa.select(*columns).order_by(usage_rejects.c.reject_id))
-    assert [tuple(row) for row in rows] == [("a", "first"), ("b", "again")]
-
-
-def test_no_rejects_and_no_scores_write_nothing(connection: sa.Connection) -> None:
-    ingest.add_rejects(connection, [])
+def test_no_scores_write_nothing(connection: sa.Connection) -> None:
     assert ingest.add_scores(connection, "t", []) == 0
 
 

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from tasks.sources.interface import Batch, Reject
-from tasks.stores import ingest, rejects
+from tasks.stores import rejects
 from tasks.stores.tables import usage_rejects
 from tasks.write_usage import Origin, Target, Writer
 
@@ -23,6 +23,21 @@ def keep(engine: sa.Engine, names: Iterable[str], source: str = "gateway", tenan
         for name in names:
             row = {"tenant_id": tenant, "source": source, "reject_id": name, **usual, **fields}
             connection.execute(sa.insert(usage_rejects).values(**row))
+
+
+def test_row_rejected_before_is_kept_once(engine: sa.Engine) -> None:
+    def add(*names: str, reason: str) -> None:
+        usual = {"tenant_id": "t", "source": "gateway", "kind": "jsonl", "place": "log", "field": "line", "raw": "x",
+                 "cut": False, "header": None, "reason": reason}  # fmt: skip
+        rows = ({**usual, "reject_id": name, "position": number} for number, name in enumerate(names, 1))
+        with engine.begin() as connection:
+            rejects.add(connection, (tuple(row[column] for column in rejects.COLUMNS) for row in rows))
+
+    add("a", reason="first")
+    add("b", "a", "b", reason="again")
+    with engine.connect() as connection:
+        kept = connection.execute(sa.select(usage_rejects).order_by(usage_rejects.c.reject_id))
+        assert [(row.reject_id, row.reason, row.position) for row in kept] == [("a", "first", 1), ("b", "again", 1)]
 
 
 def pages(engine: sa.Engine, source: str | None = None) -> list[list[str]]:
@@ -84,10 +99,10 @@ def test_reject_is_forgotten_and_another_gets_its_new_reason(engine: sa.Engine) 
         pytest.param(Reject(1, "line", "bad", b"a\\0"), "a\\0", False, id="a backslash and a zero are themselves"),
         pytest.param(Reject(1, "line", "bad", b"abc", is_cut=True), "abc", True, id="nor is a line's beginning"),
         pytest.param(
-            Reject(1, "line", "bad", b"x" * ingest.RAW_LIMIT), "x" * ingest.RAW_LIMIT, False, id="64 KiB are kept"
+            Reject(1, "line", "bad", b"x" * rejects.RAW_LIMIT), "x" * rejects.RAW_LIMIT, False, id="64 KiB are kept"
         ),
         pytest.param(
-            Reject(1, "line", "bad", b"x" * (ingest.RAW_LIMIT + 1)), "x" * ingest.RAW_LIMIT, True, id="and no more"
+            Reject(1, "line", "bad", b"x" * (rejects.RAW_LIMIT + 1)), "x" * rejects.RAW_LIMIT, True, id="and no more"
         ),
     ],
 )
