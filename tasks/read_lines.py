@@ -14,12 +14,13 @@ from zlib import crc32
 import msgspec
 
 from ops.errors import Unavailable
+from tasks.csv_records import last_record_end, last_record_start
 from tasks.log_file import LogFile, Readable
 from tasks.sources.interface import Lines
 
 BLOCK_BYTES = 16 * 1024 * 1024
 MAX_LINE_BYTES = 32 * 1024 * 1024
-BLOCK_LINES = 100_000  # about: very short lines would make very many rows of a block
+BLOCK_LINES = 100_000  # very short lines would make very many rows of a block
 BOM = b"\xef\xbb\xbf"
 _TAIL_BYTES = 4096
 _SHOWN = 2000  # of a line that is too long
@@ -128,9 +129,7 @@ def _pieces(stream: Readable, *, quoted: bool, growing: bool) -> Iterator[tuple[
     chunks = _chunks(stream)
     for chunk, is_last in chunks:
         rest += chunk
-        end = _last_end(rest, quoted=quoted)
-        if end < 0 and len(rest) > MAX_LINE_BYTES:
-            end = rest.rfind(b"\n")  # quotes that never close
+        end = last_record_end(rest) if quoted else rest.rfind(b"\n")
         if end < 0 and len(rest) > MAX_LINE_BYTES:
             size, after = _skip_line(chunks, len(rest))
             yield rest[:_SHOWN], 1, size, True
@@ -145,10 +144,10 @@ def _pieces(stream: Readable, *, quoted: bool, growing: bool) -> Iterator[tuple[
 
 
 def _last_pieces(rest: bytes, *, quoted: bool, growing: bool) -> Iterator[tuple[bytes, int, int, bool]]:
-    end = _last_end(rest, quoted=quoted and growing)  # a quoted cell may go on when the file does
+    end = _last_start(rest, quoted=quoted, growing=growing) - 1
     tail = rest[end + 1 :]
-    if not quoted and _is_json(rest):  # one document, whatever its lines
-        yield rest if tail else rest[:end], rest.count(b"\n", 0, end + 1), end + 1, False
+    if not quoted and _is_json(rest):  # one document, whatever its lines; passed or read again as a whole
+        yield (rest, 0, 0, False) if tail else (rest[:end], rest.count(b"\n"), len(rest), False)
         return
     for part in _parts(rest[:end], quoted=quoted) if end >= 0 else ():
         yield part, part.count(b"\n") + 1, len(part) + 1, False
@@ -156,12 +155,21 @@ def _last_pieces(rest: bytes, *, quoted: bool, growing: bool) -> Iterator[tuple[
         yield tail, 0, 0, False
 
 
-def _parts(whole: bytes, *, quoted: bool) -> list[bytes]:
-    """Cut lines into parts of so many."""
-    end = _last_end(whole[: len(whole) // 2], quoted=quoted) if whole.count(b"\n") >= BLOCK_LINES else -1
-    if end < 0:
-        return [whole]
-    return [*_parts(whole[:end], quoted=quoted), *_parts(whole[end + 1 :], quoted=quoted)]
+def _last_start(rest: bytes, *, quoted: bool, growing: bool) -> int:
+    """Return where the record begins that lacks its end."""
+    if not quoted:
+        return rest.rfind(b"\n") + 1
+    return last_record_end(rest) + 1 if growing else last_record_start(rest)
+
+
+def _parts(whole: bytes, *, quoted: bool) -> Iterator[bytes]:
+    """Cut records into parts of so many lines; no record has as many."""
+    while whole.count(b"\n") >= BLOCK_LINES:
+        end = len(whole) - len(whole.split(b"\n", BLOCK_LINES)[-1]) - 1
+        end = last_record_end(whole[: end + 1]) if quoted else end
+        yield whole[:end]
+        whole = whole[end + 1 :]
+    yield whole
 
 
 def _chunks(stream: Readable) -> Iterator[tuple[bytes, bool]]:
@@ -196,16 +204,3 @@ def _is_json(text: bytes) -> bool:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True
-
-
-def _last_end(raw: bytes, *, quoted: bool) -> int:
-    """Return where the last whole record ends; -1 for nowhere."""
-    end = raw.rfind(b"\n")
-    if not quoted:
-        return end
-    is_open = raw.count(b'"', 0, max(end, 0)) % 2 == 1
-    while end >= 0 and is_open:
-        before = raw.rfind(b"\n", 0, end)
-        is_open ^= raw.count(b'"', max(before, 0), end) % 2 == 1
-        end = before
-    return end

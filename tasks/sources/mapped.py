@@ -5,9 +5,7 @@ A row without an id of its own gets its identity in the file (see `Lines.rows`).
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -32,15 +30,16 @@ from ops.usage import (
     normalise_vendor,
     validate,
 )
+from tasks.csv_records import cells_of, record_sizes
 from tasks.settings import Source
 from tasks.sources.interface import Batch, Decoder, FileKind, Lines, Reject, Row
 
 FIELDS = {field.name: field for field in msgspec.structs.fields(UsageEvent)}
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_REQUIRED = ("occurred_at", "vendor", "model")
 _DEFAULTS = {"operation": "chat", "status": Status.SUCCESS}
 _NORMALISE = {"vendor": normalise_vendor, "model": normalise_model, "operation": normalise_operation}
 _ESCAPED_NUL = b"\\u0000"
-_LONGEST_CELL = 64 * 1024 * 1024
 Cells = dict[str, Any]
 
 
@@ -58,10 +57,21 @@ class Mapping:
         """Return the validated event of a row.
 
         Raises:
-            InvalidValue: naming the field, or the column that is missing.
+            InvalidValue: naming the field, and the column that the row lacks.
         """
         given = {field: cells[column] for field, column in self.columns.items() if cells.get(column) is not None}
+        for field in _REQUIRED:
+            if field not in given and field in self.columns:
+                raise self._missing(field)
         return validate(_event({"event_id": identity, **_DEFAULTS, **given, **self.values}, self.zone), self.now)
+
+    def _missing(self, field: str) -> InvalidValue:
+        column = self.columns[field]
+        limit = (
+            f"in the row: column {column!r} is missing or empty there; "
+            f"name another (--map {field}=COLUMN) or set one value for all (--set {field}=VALUE)"
+        )
+        return InvalidValue(field, None, limit)
 
 
 class JsonLines:
@@ -139,14 +149,14 @@ class CsvRows:
     """Rows under a header; a quoted cell may hold line breaks."""
 
     def __init__(self, source: Source, first_line: bytes, now: datetime) -> None:
-        self._header = [name.strip() for name in _cells(first_line)]
+        self._header = [name.strip() for name in cells_of(first_line)]
         self._header_line = first_line
         self._mapping = Mapping(source, now, self._header)
 
     def __call__(self, block: Lines) -> Batch:
         """Return the records of a block; see `Decoder`."""
         batch = Batch()
-        for row in block.rows(_record_sizes(block.raw)):
+        for row in block.rows(record_sizes(block.raw)):
             if row.raw.rstrip(b"\r") == self._header_line:
                 continue
             try:
@@ -156,45 +166,10 @@ class CsvRows:
         return batch
 
     def _named(self, raw: bytes) -> Cells:
-        cells = _cells(raw)
+        cells = cells_of(raw)
         if len(cells) != len(self._header):
             raise InvalidValue("line", raw[:60].decode(errors="replace"), f"{len(self._header)} columns")
         return {name: cell for name, cell in zip(self._header, cells, strict=True) if cell != ""}
-
-
-def _record_sizes(raw: bytes) -> list[int] | None:
-    """Return how many lines each record of a block has; None for one each."""
-    if b'"' not in raw:
-        return None
-    sizes: list[int] = []
-    record: list[bytes] = []
-    for line in raw.split(b"\n"):
-        record.append(line)
-        is_odd = line.count(b'"') % 2 == 1
-        if is_odd == (len(record) > 1):  # quotes are balanced again
-            sizes += [len(record)] if _is_one_record(record) else [1] * len(record)
-            record = []
-    return sizes + [1] * len(record)
-
-
-def _is_one_record(lines: list[bytes]) -> bool:
-    """Whether lines between two quotes belong together, and the quotes are not inch marks."""
-    try:
-        return len(lines) == 1 or len(_cells(b"\n".join(lines))) > 0
-    except InvalidValue:
-        return False
-
-
-def _cells(raw: bytes) -> list[str]:
-    csv.field_size_limit(_LONGEST_CELL)
-    try:
-        text = raw.rstrip(b"\r").decode()
-        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InvalidValue("line", raw[:60].decode(errors="replace"), f"one CSV record in UTF-8 ({error})") from None
-    if len(rows) > 1:
-        raise InvalidValue("line", raw[:60].decode(errors="replace"), "one CSV record")
-    return rows[0] if rows else []
 
 
 def _object(raw: bytes) -> Cells:
@@ -232,12 +207,6 @@ def _loose(field: Any) -> Any:
 
 
 def _event(values: Cells, zone: ZoneInfo | None) -> UsageEvent:
-    for required in ("occurred_at", "vendor", "model"):
-        if required not in values:
-            limit = (
-                f"in the row, in a column of that name, in one that is mapped to it (--map {required}=COLUMN), or --set"
-            )
-            raise InvalidValue(required, None, limit)
     values["occurred_at"] = _time(values["occurred_at"], zone)
     for field, normalise in _NORMALISE.items():
         values[field] = normalise(str(values[field]))

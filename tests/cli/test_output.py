@@ -73,7 +73,7 @@ def test_progress_bar_without_a_terminal_shows_nothing(capsys: pytest.CaptureFix
 @pytest.mark.parametrize(("quiet", "shown"), [(False, True), (True, False)], ids=["shows", "is quiet when asked"])
 def test_progress_bar_on_a_terminal(quiet: bool, shown: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     said = on_a_terminal(monkeypatch, total=2, quiet=quiet)
-    assert ("two of two" in said) == shown
+    assert ("[red]two of two[/red]" in said) == shown
     assert said.endswith("end")
 
 
@@ -91,7 +91,7 @@ def on_a_terminal(monkeypatch: pytest.MonkeyPatch, **options: Any) -> str:
     with os.fdopen(theirs, "w") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
         with progress_bar("reading", **options) as show:
-            show(2, "two of two")
+            show(2, "[red]two of two[/red]")
         terminal.write("end")
         terminal.flush()
         said = _read_until(b"end", ours)

@@ -19,11 +19,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ops.errors import NotFound, Unavailable, UnknownName
+from tasks import csv_records, read_lines
 from tasks.load_file import load_file
 from tasks.log_file import LogFile
 from tasks.read_lines import BLOCK_BYTES, MAX_LINE_BYTES
 from tasks.settings import Source
 from tasks.stores import ingest
+from tasks.stores.rejects import RAW_LIMIT
 from tasks.stores.tables import ingest_files, prompt_texts, scores, usage_events, usage_rejects
 from tasks.write_usage import Loaded, Target
 from tests.recount import differences
@@ -135,7 +137,7 @@ BAD = {
     "year 1": (row(1, occurred_at="0001-01-01T00:00:00+14:00"), "occurred_at", "an ISO 8601 time"),
     "the past": (row(1, occurred_at="1999-12-31T00:00:00Z"), "occurred_at", "between 2015-01-01 and a day from now"),
     "the future": (row(1, occurred_at="2026-12-02T00:00:01Z"), "occurred_at", "a day from now"),
-    "no time": (b'{"event_id":"e"}', "occurred_at", "in one that is mapped to it"),
+    "no time": (b'{"event_id":"e"}', "occurred_at", "in the row: column 'occurred_at' is missing or empty there"),
 }
 
 
@@ -150,7 +152,7 @@ def test_bad_lines_are_kept_with_field_and_reason_and_good_ones_beside_them_coun
         assert (name, found) == (name, field)
         assert reason in why, name
         assert len(why) <= 2000, name
-        assert raw == bad[: ingest.RAW_LIMIT].decode(errors="replace").replace("\x00", "\\0"), name
+        assert raw == bad[:RAW_LIMIT].decode(errors="replace").replace("\x00", "\\0"), name
 
 
 CSV = b"timestamp,input_tokens,output_tokens\n"
@@ -231,6 +233,14 @@ def test_pretty_payload_without_a_last_newline_is_one_document(resume: bool, loa
     assert counts(load(GATEWAY, one, resume=resume)) == (1, 1, 0, 0)
     both = write(msgspec.json.format(b"[%s,%s]" % (first, second), indent=4), "both.json")
     assert counts(load(GATEWAY, both, resume=resume)) == (2, 1, 1, 0)
+
+
+def test_pretty_payload_that_gets_its_newline_later_counts_once(load, rows, shared_data: Path, write) -> None:
+    first = (shared_data / "litellm" / "standard_logging_payload.jsonl").read_bytes().split(b"\n")[0]
+    pretty = msgspec.json.format(first, indent=4)
+    found = [counts(load(GATEWAY, write(text, "one.json"), resume=True)) for text in (pretty, pretty, pretty + b"\n")]
+    assert found == [(1, 1, 0, 0), (0, 0, 0, 0), (1, 0, 1, 0)]
+    assert rows(usage_rejects) == []
 
 
 def test_last_line_that_gets_its_newline_later_counts_once(load, rows, write) -> None:
@@ -497,3 +507,47 @@ def test_cell_that_goes_on_when_the_file_does_is_one_row(load, rows, write) -> N
 def test_array_of_payloads_without_a_last_newline_is_loaded(shared_data: Path, load, write) -> None:
     lines = (shared_data / "litellm" / "standard_logging_payload.jsonl").read_bytes().splitlines()
     assert counts(load(GATEWAY, write(b"[" + b",".join(lines) + b"]", "log.json"), resume=True)) == (8, 8, 0, 0)
+
+
+BEHIND_A_QUOTE = {
+    "nothing closes": (b'2026-03-02T12:00:00,1,"open\n', [(2, False)]),
+    "an inch mark does not close": (b'2026-03-02T12:00:00,1,"open\n2026-03-02T12:00:01,2,5" disk\n', [(2, False)]),
+    "closes beyond the limit": (
+        b'2026-03-02T12:00:00,1,"open\n' + b"2026-03-02T13:00:00,2,x\n" * 20 + b'close"\n', [(2, False), (23, False)]
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("begin", "rejected"), BEHIND_A_QUOTE.values(), ids=BEHIND_A_QUOTE)
+def test_quote_costs_only_its_own_line_where(
+    begin: bytes, rejected: list[tuple[int, bool]], load, rows, write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_records, "RECORD_BYTES", 400)
+    monkeypatch.setattr(read_lines, "BLOCK_BYTES", 100)
+    head = b"timestamp,input_tokens,user_id\n"
+    good = [b"2026-03-02T14:00:%02d,%d,b\n" % (number, number) for number in range(40)]
+    good[20] = good[20].replace(b",b", b',"two\nlines"')
+    load(TRACE, write(head + begin + b"".join(good), "log.csv"), resume=True)
+    assert rows(usage_rejects, "position", "cut") == rejected
+    users = [user for tokens, user in rows(usage_events, "input_tokens", "user_id") if user in ("b", "two\nlines")]
+    assert sorted(users) == ["b"] * 39 + ["two\nlines"]
+
+
+def test_reject_of_an_open_quote_says_how_long_a_record_may_be(load, rows, write) -> None:
+    load(TRACE, write(CSV + b'2026-03-02T12:00:00,1,"2\n', "log.csv"))
+    [(reason,)] = rows(usage_rejects, "reason")
+    assert "not one CSV record in UTF-8, of at most 8,388,608 bytes and 50,000 lines (unexpected end of data)" in reason
+
+
+def test_last_cell_over_two_lines_needs_no_newline_in_a_file_that_is_read_once(load, rows, write) -> None:
+    text = b'timestamp,input_tokens,user_id\n2026-03-02T12:00:00,1,a\n2026-03-02T12:00:00,2,"x\ny"'
+    assert counts(load(TRACE, write(text, "log.csv"))) == (2, 2, 0, 0)
+    assert sorted(rows(usage_events, "input_tokens", "user_id")) == [(1, "a"), (2, "x\ny")]
+
+
+def test_many_rejects_are_kept_line_by_line(load, rows, write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_lines, "BLOCK_LINES", 1000)
+    path = write(b"0\n" * 1500)
+    for _ in range(2):
+        assert counts(load(ROWS, path)) == (1500, 0, 0, 1500)
+    assert [position for (position,) in rows(usage_rejects, "position")] == list(range(1, 1501))

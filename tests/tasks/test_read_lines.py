@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.errors import InvalidValue, NotFound, Unavailable
-from tasks import read_lines
+from tasks import csv_records, read_lines
 from tasks.log_file import LogFile
 from tasks.read_lines import (
     BLOCK_BYTES,
@@ -90,7 +90,11 @@ BLOCKS = {
     "whole lines": (b"1\n2\n", "log.jsonl", [(b"1\n2", 1, 4, 2)]),
     "a last line without its newline is not passed": (b"1\n2", "log.jsonl", [(b"1", 1, 2, 1), (b"2", 2, 2, 1)]),
     "nor is one of a compressed file": (b"1\n2", "log.jsonl.gz", [(b"1", 1, 2, 1), (b"2", 2, 2, 1)]),
-    "nor is that of a pretty object, which is read whole": (b'{\n"a":1\n}', "log.jsonl", [(b'{\n"a":1\n}', 1, 8, 2)]),
+    "nor is a pretty object without it, which is one document": (
+        b'{\n"a":1\n}',
+        "log.jsonl",
+        [(b'{\n"a":1\n}', 1, 0, 0)],
+    ),
     "a pretty object with its newline is passed": (b'{\n"a":1\n}\n', "log.jsonl", [(b'{\n"a":1\n}', 1, 10, 3)]),
     "a line without its newline alone": (b"1", "log.jsonl", [(b"1", 1, 0, 0)]),
     "nothing": (b"", "log.jsonl", []),
@@ -120,7 +124,6 @@ GROWING = {
     "half an object that ends in a brace waits": (b'1\n{"a":{"b":1}', [b"1"]),
     "a whole object is read": (b"1\n" + ONE, [b"1", ONE]),
     "a line of text waits": (b"1\n2", [b"1"]),
-    "a pretty object is whole with its last line": (b'{\n"a": 1\n}', [b'{\n"a": 1\n}']),
     "half a pretty object waits with its last line": (b'{\n"a": {\n}', [b'{\n"a": {']),
 }
 
@@ -142,7 +145,7 @@ def test_very_many_lines_come_in_several_blocks(quoted: bool, write) -> None:
     line = b'"a\nb"\n' if quoted else b"0\n0\n"
     count = BLOCK_LINES * 3 // 4
     blocks = list(read_blocks(write(line * count), quoted=quoted))
-    assert len(blocks) == 2
+    assert [block.lines.raw.count(b"\n") + 1 for block in blocks] == [BLOCK_LINES, BLOCK_LINES // 2]
     assert b"\n".join(block.lines.raw for block in blocks) + b"\n" == line * count
     assert all(block.lines.raw.startswith(line[:2]) for block in blocks)
     assert (blocks[-1].after.offset, blocks[-1].after.lines) == (len(line) * count, 2 * count)
@@ -196,20 +199,34 @@ QUOTED = b'"one\ntwo"\n'
 
 
 def test_block_is_never_cut_between_two_quotes(write) -> None:
-    filler = b'"' + b"y\n" * (BLOCK_BYTES // 4) + b'"\n'
-    content = filler * 3 + QUOTED
+    filler = b'"' + (b"y" * 999 + b"\n") * (BLOCK_BYTES // 4000) + b'"\n'
+    content = filler * 5 + QUOTED
     blocks = list(read_blocks(write(content, "log.csv"), quoted=True))
     assert len(blocks) > 1
     assert all(block.lines.raw.count(b'"') % 2 == 0 for block in blocks)
     assert b"\n".join(block.lines.raw for block in blocks) + b"\n" == content
 
 
-def test_quotes_that_never_close_hold_nothing_up(write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quote_that_never_closes_holds_nothing_up(write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_lines, "BLOCK_BYTES", 1000)
-    monkeypatch.setattr(read_lines, "MAX_LINE_BYTES", 2000)
+    monkeypatch.setattr(csv_records, "RECORD_BYTES", 2000)
     content = b'inch,5"\n' + b"z\n" * 5000
     blocks = list(read_blocks(write(content, "log.csv"), quoted=True))
     assert b"\n".join(block.lines.raw for block in blocks) + b"\n" == content
+    assert max(len(block.lines.raw) for block in blocks) <= 2000 + 1000
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+def test_lines_of_very_unlike_lengths_come_in_blocks_of_a_bounded_number(
+    quoted: bool, write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_lines, "BLOCK_LINES", 10)
+    monkeypatch.setattr(csv_records, "RECORD_LINES", 5)
+    content = b'"' + b"x" * 1000 + b'"\n' + b'"a\nb"\n' * 10
+    blocks = list(read_blocks(write(content, "log.csv"), quoted=quoted))
+    assert b"\n".join(block.lines.raw for block in blocks) + b"\n" == content
+    assert [block.lines.raw.count(b"\n") + 1 for block in blocks] == ([9, 10, 2] if quoted else [10, 10, 1])
+    assert not quoted or all(block.lines.raw.count(b'"') % 2 == 0 for block in blocks)
 
 
 CONTINUED = {

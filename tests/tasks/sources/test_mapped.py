@@ -167,8 +167,15 @@ def test_csv_row_is_refused_with_field_and_reason(line: bytes, reason: str) -> N
 @pytest.mark.parametrize("missing", ["vendor", "model"])
 def test_required_field_that_nothing_gives_is_named(missing: str) -> None:
     values = {field: value for field, value in SOURCE.values.items() if field != missing}
-    with pytest.raises(Rejected, match=f"{missing}: None is not in the row, .*--map {missing}=COLUMN"):
+    reason = f"{missing}: None is not in the row: column '{missing}' is .*--map {missing}=COLUMN"
+    with pytest.raises(Rejected, match=reason):
         csv_row(b"2026-03-02,1,,1", values=values)
+
+
+@pytest.mark.parametrize("line", [b'{"input_tokens":1}', b'{"timestamp":null}'])
+def test_row_that_lacks_a_mapped_column_is_told_so(line: bytes) -> None:
+    with pytest.raises(Rejected, match="occurred_at: None is not in the row: column 'timestamp' is missing or empty"):
+        json_row(line)
 
 
 BAD_LINES = {

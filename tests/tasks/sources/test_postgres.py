@@ -144,7 +144,7 @@ SPOILT: dict[str, tuple[dict[str, Any], str, str]] = {
     "tokens with a fraction": ({"tokens_out": Decimal("1.5")}, "output_tokens", "of the right type"),
     "tokens that are no number": ({"tokens_out": Decimal("NaN")}, "output_tokens", "of the right type"),
     "tokens below none": ({"tokens_in": -1}, "input_tokens", "of the right type (Expected `int` >= 0"),
-    "no model": ({"model": None}, "model", "in one that is mapped to it"),
+    "no model": ({"model": None}, "model", "in the row: column 'model' is missing or empty there"),
     "an endless text": ({"model": "x" * 10_000}, "model", "of length <= 512"),
 }
 
