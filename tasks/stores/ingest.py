@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -59,10 +59,23 @@ def set_position(connection: sa.Connection, row: dict[str, Any]) -> None:
     connection.execute(statement)
 
 
-def add_rejects(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Keep rows that were not events, with the reason; a row rejected before is kept once."""
-    if rows:
-        ordered = sorted(rows, key=lambda row: str(row["reject_id"]))
+def hold_source(connection: sa.Connection, tenant: str, source: str) -> None:
+    """Let nobody else correct what a source told until the transaction ends.
+
+    A delete does not see what another transaction inserts meanwhile: of two corrections at once the older one could
+    stay, or both of them.
+    """
+    lock = f"watchkeeper.source/{tenant}/{source}"
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(lock, 0))))
+
+
+def add_rejects(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
+    """Keep rows that were not events, with the reason; a row rejected before is kept once, as it was first."""
+    once: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        once.setdefault(row["reject_id"], row)
+    if once:
+        ordered = [row for _, row in sorted(once.items())]
         connection.execute(insert(usage_rejects).on_conflict_do_nothing(), ordered)
 
 
@@ -105,8 +118,7 @@ def replace_reports(
     """
     if batch.covers is None:
         return 0, 0
-    lock = f"watchkeeper.reports/{tenant}/{source}"  # a delete does not see what another one inserts meanwhile
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(lock, 0))))
+    hold_source(connection, tenant, source)
     tables = (vendor_usage, vendor_costs)
     stored = [_reports_of(table, tenant, source, batch.covers) for table in tables]
     newer = [sa.exists().where(*where, table.c.fetched_at > now) for table, where in zip(tables, stored, strict=True)]
