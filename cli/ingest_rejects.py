@@ -60,8 +60,8 @@ def show(name: str | None, limit: int, as_json: bool) -> None:
 
 
 def _check_name(engine: sa.Engine, settings: Settings, name: str | None) -> None:
-    """Raise UnknownName for a source that neither the settings nor the tables know: no rejects is no good news then."""
-    from ops.errors import UnknownName
+    """Raise InvalidValue for a source that neither settings nor tables know: no rejects is no good news then."""
+    from ops.errors import InvalidValue
     from tasks.stores import rejects
 
     known = {source.name for source in settings.sources}
@@ -70,7 +70,8 @@ def _check_name(engine: sa.Engine, settings: Settings, name: str | None) -> None
     with engine.connect() as connection:
         known |= rejects.sources(connection, settings.tenant)
     if name not in known:
-        raise UnknownName("--source", name, known)
+        names = ", ".join(sorted(known)) or "none"
+        raise InvalidValue("--source", name, f"configured, and never told anything; known are: {names}")
 
 
 def _cells(row: dict[str, Any]) -> tuple[object, ...]:
@@ -120,7 +121,7 @@ def retry(name: str | None, kind: str | None, as_json: bool, **options: Any) -> 
 
 
 def _tell(done: Retried) -> None:
-    others = {"corrected": done.corrected, "not kept whole": done.cut}
+    others = {"corrected": done.corrected, "skipped": done.skipped, "not kept whole": done.cut}
     more = "".join(f", {count:,} {name}" for name, count in others.items() if count)
     click.echo(
         f"{done.tried:,} tried, {done.inserted:,} inserted, {done.duplicates:,} duplicates, "

@@ -39,8 +39,8 @@ _TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 def span(start: datetime, end: datetime, name: str, workers: int, again: bool, as_json: bool) -> None:
     """Load the past of a configured source: a polled one window by window, one of files file by file.
 
-    Of files, rows outside the span are skipped, and where the next load begins stays as it is. What failed twice is
-    listed, and the exit code is 1; run again, it goes on with what is not done.
+    Of files, rows outside the span are skipped, and where the next load begins stays as it is. What failed is listed,
+    and the exit code is 1; run again, it goes on with what is not done.
     """
     done = _backfill(name, checked_span(start, end), workers=workers, again=again, quiet=as_json)
     if as_json:

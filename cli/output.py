@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ops.plain_text import printable
+from ops.plain_text import printable, printable_json
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -60,7 +60,7 @@ def checked_span(start: datetime, end: datetime, names: tuple[str, str] = ("--fr
 
 def print_json(document: Any) -> None:
     """Print a JSON document; amounts of money as numbers, times in ISO 8601."""
-    click.echo(json.dumps(document, default=_plain, indent=2, ensure_ascii=False))
+    click.echo(printable_json(json.dumps(document, default=_plain, indent=2, ensure_ascii=False)))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

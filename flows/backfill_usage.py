@@ -15,9 +15,9 @@ from prefect.artifacts import create_table_artifact
 from prefect.states import Completed, Failed
 
 from flows.watch import watch
+from ops.errors import in_words
 from tasks.backfill import plan
 from tasks.backfill_part import backfill_part, opened_for, runner_of, span_of
-from tasks.ingest_usage import in_words
 from tasks.write_usage import Loaded, Target
 
 

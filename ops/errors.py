@@ -88,6 +88,13 @@ class Incomplete(WatchkeeperError):
         super().__init__(f"{what}: {len(failures):,} of {of:,} failed: {'; '.join(listed)}")
 
 
+def in_words(error: BaseException) -> str:
+    """Write an error in one line: of one that is not ours no more than that, for it may quote whole statements."""
+    if isinstance(error, WatchkeeperError):
+        return str(error)
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:500]}"
+
+
 def _short(value: object) -> str:
     try:
         text = repr(value)

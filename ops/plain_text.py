@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
+
+_NOT_ASCII = re.compile(r"[^\n -~]")
 
 
 def printable(text: str) -> str:
     """Drop what is not printable: an escape sequence in somebody's text must not steer the reader's terminal."""
     return "".join(char for char in text if char.isprintable() or char == "\n")
+
+
+def printable_json(document: str) -> str:
+    """Write what is not printable in a JSON document as escapes: it says the same, and steers no terminal."""
+    return _NOT_ASCII.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], document)
 
 
 def plain_table(rows: Sequence[tuple[str, ...]], *, numbers: bool = True) -> str:

@@ -9,6 +9,7 @@ Used by `watchkeeper ingest --from --to` and `flows/backfill_usage.py`.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from ops.errors import NotFound, UnknownName, WatchkeeperError
+import psycopg
+import sqlalchemy as sa
+
+from ops.errors import NotFound, UnknownName, WatchkeeperError, in_words
 from ops.window import Window
 from tasks.http import Turnstile
 from tasks.load_file import load_span
@@ -32,6 +36,7 @@ from tasks.write_usage import Loaded, Target
 MOST_WORKERS = 8  # as many as the engine has connections
 Clock = Callable[[], datetime]
 Progress = Callable[[int, "Backfilled"], None]  # parts that are behind us
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +56,18 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Backfilled:
-    """What a backfill did; `failures` are the parts that failed twice, with the reason."""
+    """What a backfill did; `failures` are the parts that failed, with the reason."""
 
     parts: int = 0
     done_before: int = 0
     loaded: Loaded = field(default_factory=Loaded)
     failures: tuple[tuple[str, str], ...] = ()
 
-    def plus(self, chunk: Chunk, outcome: Loaded | WatchkeeperError) -> Backfilled:
+    def plus(self, chunk: Chunk, outcome: Loaded | Exception) -> Backfilled:
         """Add a part that was loaded or failed."""
         if isinstance(outcome, Loaded):
             return replace(self, loaded=self.loaded.plus(outcome))
-        return replace(self, failures=(*self.failures, (str(chunk), str(outcome))))
+        return replace(self, failures=(*self.failures, (str(chunk), in_words(outcome))))
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -134,9 +139,9 @@ def backfill(
     target: Target, source: Source, todo: Sequence[Chunk], before: Backfilled, clock: Clock,
     *, workers: int = 4, progress: Progress | None = None,
 ) -> Backfilled:  # fmt: skip
-    """Load what `plan` found with so many threads; a part that fails is tried once more, and the others go on.
+    """Load what `plan` found with so many threads; a part that fails, for whatever reason, does not stop the others.
 
-    All of them together keep the source's `requests_per_minute`.
+    Where that can help it is tried once more. All of them together keep the source's `requests_per_minute`.
     """
     started = time.monotonic()
     result = before
@@ -145,7 +150,7 @@ def backfill(
         runs = {pool.submit(_try_twice, target, source, chunk, clock, turnstile): chunk for chunk in todo}
         try:
             for number, run in enumerate(as_completed(runs), result.done_before + 1):
-                result = result.plus(runs[run], _outcome(run))
+                result = result.plus(runs[run], _outcome(run, runs[run]))
                 if progress:
                     progress(number, result)
         except BaseException:
@@ -164,8 +169,13 @@ def _try_twice(target: Target, source: Source, chunk: Chunk, clock: Clock, turns
     return load_chunk(target, source, chunk, clock, turnstile)
 
 
-def _outcome(run: Future[Loaded]) -> Loaded | WatchkeeperError:
+def _outcome(run: Future[Loaded], chunk: Chunk) -> Loaded | Exception:
     try:
         return run.result()
-    except WatchkeeperError as error:
+    except (WatchkeeperError, sa.exc.SQLAlchemyError, psycopg.Error) as error:  # says enough in words
+        return error
+    except MemoryError:  # the other parts are no better off
+        raise
+    except Exception as error:  # noqa: BLE001  whatever it is, the other parts go on
+        _LOG.error("%s: %s", chunk, in_words(error), exc_info=error)
         return error

@@ -16,7 +16,7 @@ from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
-from ops.errors import Incomplete, NotFound, Unavailable, UnknownName, WatchkeeperError
+from ops.errors import Incomplete, NotFound, Unavailable, UnknownName, WatchkeeperError, in_words
 from ops.shards import Shard
 from tasks.load_file import load_file
 from tasks.load_window import poll
@@ -114,13 +114,6 @@ def _load_files(target: Target, source: Source, now: datetime) -> Loaded:
     if failures:
         raise PartlyLoaded(source.name, len(files), failures, total)
     return total
-
-
-def in_words(error: BaseException) -> str:
-    """Write an error in one line: of one that is not ours no more than that, for it may quote whole statements."""
-    if isinstance(error, WatchkeeperError):
-        return str(error)
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:500]}"
 
 
 def report(

@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from ops.errors import InvalidValue
+from ops.errors import InvalidValue, UnknownName
 from tasks.settings import Source
-from tasks.sources import KINDS, kind_of
+from tasks.sources import KINDS
 from tasks.sources.interface import ApiKind, Batch, FileKind, Lines, QueryKind, collect
 from tasks.stores import ingest, rejects, usage
 from tasks.write_usage import Loaded, Origin, Target, Writer, check_floor
@@ -35,6 +35,7 @@ class Retried:
     inserted: int = 0
     corrected: int = 0
     duplicates: int = 0
+    skipped: int = 0  # no usage, and no error: forgotten
     rejected: int = 0  # still
     cut: int = 0
     first_reject: str | None = None
@@ -44,8 +45,8 @@ class Retried:
         tried = len(found.settled) + len(found.left)
         return Retried(
             self.tried + tried, self.inserted + written.inserted, self.corrected + written.corrected,
-            self.duplicates + written.duplicates, self.rejected + len(found.left), self.cut,
-            self.first_reject or found.first,
+            self.duplicates + written.duplicates, self.skipped + found.skipped, self.rejected + len(found.left),
+            self.cut, self.first_reject or found.first,
         )  # fmt: skip
 
     def as_json(self) -> dict[str, Any]:
@@ -59,40 +60,50 @@ def retry_rejects(
 ) -> Retried:  # fmt: skip
     """Try every reject that is kept whole, of one source or of all, of one kind or of all.
 
-    A source of `sources` is read as it says now. Should its kind be another than that of the row, and not fit it, the
-    row's reason stays. `fallback` says how to read rows of sources that are not there; their kind is kept with them.
+    Rows of a source of `sources` and of its kind are read as it says now. `fallback` says how to read the others; their
+    kind is kept with them.
     """
     with target.engine.connect() as connection:
         total = Retried(cut=rejects.count(connection, target.tenant, name, kind, cut=True))
     for page in rejects.pages_of_whole(target.engine, target.tenant, name, kind):
-        first = page[0]
-        source = sources.get(first.source) or fallback.model_copy(update={"name": first.source, "kind": first.kind})
-        for rejected_at, rows in groupby(sorted(page, key=_rejected_at), key=_rejected_at):
-            total = total.plus(*_retry(target, list(rows), source, rejected_at, now))
+        source = _source_of(page[0], sources, fallback)
+        in_order = sorted(page, key=attrgetter("rejected_at", "position"))
+        for _, rows in groupby(in_order, key=attrgetter("rejected_at")):
+            total = total.plus(*_retry(target, list(rows), source, now))
     return total
 
 
-_rejected_at = attrgetter("rejected_at")
+def _source_of(row: sa.Row[Any], sources: Mapping[str, Source], fallback: Source) -> Source:
+    source = sources.get(row.source)
+    if source is not None and source.kind == row.kind:
+        return source
+    return fallback.model_copy(update={"name": row.source, "kind": row.kind})
 
 
-def _retry(
-    target: Target, rows: Sequence[sa.Row[Any]], source: Source, rejected_at: datetime, now: datetime
-) -> tuple[_Sorted, Loaded]:
+class _FloorRose(Exception):
+    """Days were dropped since the rows were sorted."""
+
+
+def _retry(target: Target, rows: Sequence[sa.Row[Any]], source: Source, now: datetime) -> tuple[_Sorted, Loaded]:
     """Try rows that were rejected at the same time."""
-    with target.engine.connect() as connection:
-        floor = usage.floor(connection, target.tenant)
-    found = _sort(rows, source, now, floor)
-    return found, _write(target, rows[0].place, source, found, rejected_at, now)
+    while True:
+        with target.engine.connect() as connection:
+            floor = usage.floor(connection, target.tenant)
+        found = _sort(rows, source, now, floor)
+        try:
+            return found, _write(target, rows[0], source, found, floor, now)
+        except _FloorRose:
+            continue
 
 
 @dataclass(slots=True)
 class _Sorted:
     """The rejects of a page: those that are records now, and those that still are none."""
 
-    kind: str  # of the source as it is now
     records: Batch = field(default_factory=Batch)
     settled: list[str] = field(default_factory=list)
     left: list[dict[str, Any]] = field(default_factory=list)
+    skipped: int = 0
     first: str | None = None
 
     def take(self, row: sa.Row[Any], found: Batch, floor: datetime | None) -> None:
@@ -102,17 +113,16 @@ class _Sorted:
         check_floor(found.events, floor)
         self.settled.append(row.reject_id)
         self.records.add([*found.events, *found.scores])
+        self.skipped += not (found.events or found.scores)
 
     def leave(self, row: sa.Row[Any], field_name: str, reason: str) -> None:
         why = {"field": ingest.storable(field_name, 200), "reason": ingest.storable(reason, 2000)}
-        if row.kind != self.kind:
-            why = {"field": row.field, "reason": row.reason}
         self.left.append({"id": row.reject_id, **why})
         self.first = self.first or f"{row.place}, {row.position}: {why['reason']}"
 
 
 def _sort(rows: Sequence[sa.Row[Any]], source: Source, now: datetime, floor: datetime | None) -> _Sorted:
-    found = _Sorted(source.kind)
+    found = _Sorted()
     parsers: dict[str | None, _Parse] = {}
     for row in rows:
         try:
@@ -125,7 +135,9 @@ def _sort(rows: Sequence[sa.Row[Any]], source: Source, now: datetime, floor: dat
 
 
 def _parser(source: Source, header: str | None, now: datetime) -> _Parse:
-    kind = kind_of(source)
+    if source.kind not in KINDS:
+        raise UnknownName("kind", source.kind, KINDS)
+    kind = KINDS[source.kind]  # not `kind_of`: what it takes to ask a source is not needed to read its row
     if isinstance(kind, FileKind):
         if kind.has_header and header is None:
             raise InvalidValue("header", None, "kept with this row; load its file again")
@@ -144,18 +156,26 @@ def _decoded(raw: str) -> Any:
         raise InvalidValue("row", raw[:60], f"JSON ({error})") from None
 
 
-def _write(target: Target, place: str, source: Source, found: _Sorted, rejected_at: datetime, now: datetime) -> Loaded:
-    """Write the records, forget their rejects and remember why the others are left, in one transaction."""
+def _write(
+    target: Target, first: sa.Row[Any], source: Source, found: _Sorted, floor: datetime | None, now: datetime
+) -> Loaded:
+    """Write the records, forget their rejects and remember why the others are left, in one transaction.
+
+    Raises:
+        _FloorRose: a record is now of a day that was dropped; nothing is written, and no reject forgotten.
+    """
     kind = KINDS[source.kind] if found.settled else None
     corrects = isinstance(kind, ApiKind | QueryKind) and kind.corrects
 
     def settle(connection: sa.Connection) -> None:
+        if usage.floor(connection, target.tenant) != floor:
+            raise _FloorRose
         rejects.forget(connection, target.tenant, source.name, found.settled)
         rejects.set_reasons(connection, target.tenant, source.name, found.left)
         if found.settled:
             ingest.set_watermark(connection, target.tenant, "load", now)
 
     # What was stored since the rows were rejected is newer than they are.
-    seen_at = rejected_at if corrects else now
-    origin = Origin(source.name, source.kind, place)
+    seen_at = first.rejected_at if corrects else now
+    origin = Origin(source.name, source.kind, first.place)
     return Writer(target, corrects=corrects).write(found.records, origin, seen_at, also=settle)

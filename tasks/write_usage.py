@@ -101,8 +101,8 @@ class Prepared:
 class Writer:
     """Writes the batches of one source, one after the other.
 
-    With `corrects`, a row that is stored with other contents is replaced when it was stored before this one was seen;
-    without, what is stored first stays.
+    With `corrects`, a row that is stored with other contents is replaced when it was stored before this one was seen,
+    and such writers of one source take turns; without, what is stored first stays.
     """
 
     def __init__(self, target: Target, *, corrects: bool = False) -> None:
@@ -151,13 +151,15 @@ class Writer:
         also: Callable[[sa.Connection], None] | None,
     ) -> Loaded:  # fmt: skip
         batch, tenant, events = prepared.batch, self._target.tenant, prepared.events
+        if self._corrects:
+            ingest.hold_source(connection, tenant, origin.source)
         events, late = _split_at(usage.hold_floor(connection, tenant), events) if events else (events, [])
         refused = [*batch.rejects, *late]
         new, old = self._store(connection, origin.source, events, now)
         scored, rescored = self._score(connection, batch)
         reported, revised = ingest.replace_reports(connection, tenant, origin.source, batch, now)
-        if refused:
-            rejects.add(connection, _reject_rows(tenant, origin, refused))
+        if refused:  # by its time a retry knows what is newer
+            rejects.add(connection, _reject_rows(tenant, origin, refused), now if self._corrects else None)
         if self._target.keep_texts:
             usage.add_texts(connection, tenant, (event for event, _ in new))
         if self._target.rolls_up:
@@ -275,7 +277,7 @@ def _too_old(event: UsageEvent, floor: datetime) -> InvalidValue:
 
 def _late(event: UsageEvent, floor: datetime) -> Reject:
     raw = msgspec.json.encode(msgspec.structs.replace(event, prompt_text=None))  # texts are kept by consent only
-    return Reject.of(_too_old(event, floor), 0, raw)
+    return Reject.of(_too_old(event, floor), 0, raw, is_cut=True)  # no kind reads it as its own row
 
 
 def _is_passing(error: Exception) -> bool:

@@ -6,6 +6,8 @@ UTC day; partitions are made by the loader, there is no default one. Nothing has
 
 from __future__ import annotations
 
+import re
+
 from alembic import op
 
 revision = "0001"
@@ -318,10 +320,15 @@ CREATE TABLE watchkeeper.warm_entries (
 """
 
 
+PARTS = (USAGE, INGEST, DECISIONS, ALERTS, CACHE)
+
+
 def upgrade() -> None:
-    for part in (USAGE, INGEST, DECISIONS, ALERTS, CACHE):
+    for part in PARTS:
         op.execute(part)
 
 
 def downgrade() -> None:
-    op.execute("DROP SCHEMA watchkeeper CASCADE")
+    for kind in ("TABLE", "FUNCTION"):  # the schema stays: in it Alembic remembers how far it is
+        for name in re.findall(rf"CREATE {kind} ([\w.]+)", "".join(PARTS)):
+            op.execute(f"DROP {kind} {name}")

@@ -13,6 +13,7 @@ branch_labels = None
 depends_on = None
 
 _PRICES = ("input_usd", "cached_usd", "cache_write_usd", "cache_write_1h_usd", "output_usd", "request_usd")
+_OLD_KEY = "rate_cards_vendor_model_tier_valid_from_from_input_tokens_key"
 _CARD = ("vendor", "model", "tier", "valid_from", "from_input_tokens")
 
 COMPARED = """
@@ -38,21 +39,19 @@ ALTER TABLE watchkeeper.usage_hourly
 
 def upgrade() -> None:
     op.execute(COMPARED)
-    _make_cards("numeric", (*_CARD, "price_snapshot"))
+    _make_cards("numeric", "rate_cards_key", (*_CARD, "price_snapshot"))
 
 
 def downgrade() -> None:
     op.execute("TRUNCATE watchkeeper.rate_cards")  # whatever prices again stores them again
-    _make_cards("numeric(20, 15)", _CARD)
+    _make_cards("numeric(20, 15)", _OLD_KEY, _CARD)
     op.execute("ALTER TABLE watchkeeper.usage_hourly DROP COLUMN compared_cost_usd, DROP COLUMN compared_reported_usd")
 
 
-def _make_cards(kind: str, key: tuple[str, ...]) -> None:
-    for constraint in ("rate_cards_key", "rate_cards_vendor_model_tier_valid_from_from_input_tokens_key"):
+def _make_cards(kind: str, name_of_key: str, key: tuple[str, ...]) -> None:
+    for constraint in ("rate_cards_key", _OLD_KEY):
         op.execute(f"ALTER TABLE watchkeeper.rate_cards DROP CONSTRAINT IF EXISTS {constraint}")
     for name in _PRICES:
         op.execute(f"ALTER TABLE watchkeeper.rate_cards ALTER COLUMN {name} TYPE {kind}")
     columns = ", ".join(key)
-    op.execute(
-        f"ALTER TABLE watchkeeper.rate_cards ADD CONSTRAINT rate_cards_key UNIQUE NULLS NOT DISTINCT ({columns})"
-    )
+    op.execute(f"ALTER TABLE watchkeeper.rate_cards ADD CONSTRAINT {name_of_key} UNIQUE NULLS NOT DISTINCT ({columns})")

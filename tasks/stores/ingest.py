@@ -56,6 +56,16 @@ def set_position(connection: sa.Connection, row: dict[str, Any]) -> None:
     connection.execute(statement)
 
 
+def hold_source(connection: sa.Connection, tenant: str, source: str) -> None:
+    """Let nobody else correct what a source told until the transaction ends.
+
+    A delete does not see what another transaction inserts meanwhile: of two corrections at once the older one could
+    stay, or both of them.
+    """
+    lock = f"watchkeeper.source/{tenant}/{source}"
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(lock, 0))))
+
+
 def add_scores(connection: sa.Connection, tenant: str, marks: Sequence[Score]) -> int:
     """Insert scores that are not there yet, and return how many were new."""
     if not marks:
@@ -95,8 +105,7 @@ def replace_reports(
     """
     if batch.covers is None:
         return 0, 0
-    lock = f"watchkeeper.reports/{tenant}/{source}"  # a delete does not see what another one inserts meanwhile
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(lock, 0))))
+    hold_source(connection, tenant, source)
     tables = (vendor_usage, vendor_costs)
     stored = [_reports_of(table, tenant, source, batch.covers) for table in tables]
     newer = [sa.exists().where(*where, table.c.fetched_at > now) for table, where in zip(tables, stored, strict=True)]

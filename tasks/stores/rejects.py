@@ -6,6 +6,7 @@ Before it: `tasks/write_usage.py` keeps them. After it: `tasks/retry_rejects.py`
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,13 +27,13 @@ _PAGE = 500  # of at most 64 KiB each
 _kept = usage_rejects.c
 
 
-def add(connection: sa.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Keep rejected rows, of COLUMNS each; one that was rejected before is kept once."""
+def add(connection: sa.Connection, rows: Iterable[tuple[Any, ...]], rejected_at: datetime | None = None) -> None:
+    """Keep rejected rows, of COLUMNS each; one that was rejected before is kept once. They were seen now by default."""
     driver(connection).execute(_STAGING)
     with driver(connection).cursor() as cursor, cursor.copy(_STAGE) as copy:
         for row in rows:
             copy.write_row(row)
-    connection.execute(statement("insert_rejects"))
+    connection.execute(statement("insert_rejects"), {"rejected_at": rejected_at})
 
 
 def newest(connection: sa.Connection, tenant: str, source: str | None, limit: int) -> list[dict[str, Any]]:

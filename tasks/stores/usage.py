@@ -122,7 +122,7 @@ def hold_floor(connection: sa.Connection, tenant: str) -> datetime | None:
     """Return the floor, and keep it where it is until the transaction ends.
 
     The lock is the one that an INSERT takes anyway, only earlier; whoever raises the floor excludes it. It must be the
-    transaction's first, so that two never wait for each other in a circle.
+    transaction's first of a table, so that two never wait for each other in a circle.
     """
     connection.execute(sa.text("LOCK TABLE ONLY watchkeeper.usage_events IN ROW EXCLUSIVE MODE"))
     return floor(connection, tenant)

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from ops.errors import Incomplete, InvalidValue, NotFound, Unavailable, UnknownName, WatchkeeperError
+from ops.errors import Incomplete, InvalidValue, NotFound, Unavailable, UnknownName, WatchkeeperError, in_words
 
 TEXTS = {
     "a value that breaks its limit names field, value and limit": (
@@ -95,3 +95,15 @@ def test_error_travels_between_processes(error: WatchkeeperError) -> None:
 
 def test_value_that_python_cannot_write_is_named_all_the_same() -> None:
     assert str(InvalidValue("tokens", 16**5000, "small")) == "tokens: a number without end is not small"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        pytest.param(NotFound("file", "a"), "file 'a' not found", id="one of ours as it is"),
+        pytest.param(ValueError("a\nSELECT secret"), "ValueError: a", id="the first line of another"),
+        pytest.param(ValueError(), "ValueError: ", id="one that says nothing"),
+    ],
+)
+def test_error_in_words(error: Exception, words: str) -> None:
+    assert in_words(error) == words

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
@@ -20,9 +21,12 @@ from tasks.load_file import load_file
 from tasks.load_window import poll
 from tasks.log_file import LogFile
 from tasks.settings import Settings, Source
+from tasks.sources import KINDS
+from tasks.sources.interface import Pager
 from tasks.stores import ingest
 from tasks.stores.tables import ingest_chunks, ingest_files, usage_events
 from tasks.write_usage import Target
+from tests import polled_vendor
 from tests.api_server import Fault
 from tests.polled_vendor import Vendor, row, vendor
 from tests.recount import differences
@@ -170,6 +174,45 @@ def test_part_that_is_refused_is_not_tried_again(target: Target, api: Vendor) ->
     assert found.as_json()["failed"][0]["error"].startswith("127.0.0.1/rows refused: 403")
 
 
+def test_part_whose_connection_breaks_is_named_and_the_others_go_on(target: Target, api: Vendor) -> None:
+    with target.engine.begin() as connection:  # the database breaks off whoever stores one of its rows
+        connection.execute(sa.text(
+            "CREATE FUNCTION break() RETURNS trigger LANGUAGE plpgsql AS $$ "
+            "BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$; "
+            "CREATE TRIGGER break BEFORE INSERT ON watchkeeper.usage_events FOR EACH ROW "
+            "WHEN (NEW.event_id = 'e6') EXECUTE FUNCTION break()"
+        ))  # fmt: skip
+    found = run(target, api.source())
+    [(part, error)] = found.failures
+    assert part == "2026-03-05 06:00 to 2026-03-05 07:00 UTC"
+    assert error.startswith("OperationalError: (psycopg.errors.AdminShutdown) terminating connection")
+    assert (found.loaded.inserted, len(done(target))) == (9, 3)
+
+
+def test_part_that_fails_by_a_mistake_of_ours_is_named_and_its_traceback_logged(
+    target: Target, api: Vendor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def mistaken(source: Source, window: Window) -> Pager:
+        if window.start == SPAN.start:
+            raise KeyError("prompt_tokens")
+        return (yield from polled_vendor.pages(source, window))
+
+    monkeypatch.setitem(KINDS, "vendor", replace(polled_vendor.KIND, pages=mistaken))
+    found = run(target, api.source())
+    assert found.failures == (("2026-03-05 06:00 to 2026-03-05 07:00 UTC", "KeyError: 'prompt_tokens'"),)
+    assert found.loaded.inserted == 9
+    assert 'raise KeyError("prompt_tokens")' in caplog.text
+
+
+def test_lack_of_memory_ends_a_backfill(target: Target, api: Vendor) -> None:
+    def clock() -> datetime:
+        raise MemoryError
+
+    todo, before = plan(target, api.source(), SPAN, NOW)
+    with pytest.raises(MemoryError):
+        backfill(target, api.source(), todo, before, clock)
+
+
 def test_part_that_broke_off_in_the_middle_is_not_done(target: Target, api: Vendor) -> None:
     api.server.faults = [None, AWAY, None, AWAY]  # the first page of the first window comes, its second does not
     found = run(target, api.source(), workers=1)
@@ -179,14 +222,6 @@ def test_part_that_broke_off_in_the_middle_is_not_done(target: Target, api: Vend
     found = run(target, api.source())
     assert (found.loaded.inserted, found.loaded.duplicates, ids(target)) == (1, 2, INSIDE)
     assert differences(target.engine) == []
-
-
-def test_error_that_is_not_a_parts_own_stops_the_whole(target: Target, api: Vendor) -> None:
-    todo, before = plan(target, api.source(), SPAN, NOW)
-    with target.engine.begin() as connection:
-        connection.execute(sa.text("DROP TABLE watchkeeper.ingest_chunks"))
-    with pytest.raises(sa.exc.ProgrammingError):
-        backfill(target, api.source(), todo, before, lambda: NOW, workers=1)
 
 
 def test_progress_counts_the_parts_that_are_behind_us(target: Target, api: Vendor) -> None:

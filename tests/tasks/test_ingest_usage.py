@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from ops.errors import InvalidValue, NotFound, Refused, Unavailable, UnknownName
 from tasks.evaluate_alerts import evaluate_alerts
 from tasks.find_due import evaluation_due
-from tasks.ingest_usage import PartlyLoaded, choose, in_words, ingest_source, report, watch_sources
+from tasks.ingest_usage import PartlyLoaded, choose, ingest_source, report, watch_sources
 from tasks.settings import Settings, Source, Warming
 from tasks.stores import source_states
 from tasks.stores.tables import ingest_files, prompt_texts, usage_events
@@ -230,18 +230,6 @@ def test_error_of_the_database_is_remembered_without_its_statement(
     assert state(engine).last_error == (
         'ProgrammingError: (psycopg.errors.UndefinedTable) relation "watchkeeper.ingest_files" does not exist'
     )
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        pytest.param(NotFound("file", "a"), "file 'a' not found", id="one of ours as it is"),
-        pytest.param(ValueError("a\nSELECT secret"), "ValueError: a", id="the first line of another"),
-        pytest.param(ValueError(), "ValueError: ", id="one that says nothing"),
-    ],
-)
-def test_error_in_words(error: Exception, words: str) -> None:
-    assert in_words(error) == words
 
 
 # What people and alerts see

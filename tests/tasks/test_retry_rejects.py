@@ -23,7 +23,7 @@ from tasks.retry_rejects import Retried, retry_rejects
 from tasks.settings import Source
 from tasks.sources import KINDS
 from tasks.sources.interface import Batch, Reject
-from tasks.stores import ingest
+from tasks.stores import ingest, retention
 from tasks.stores.tables import scores, usage_events, usage_rejects
 from tasks.write_usage import Loaded, Origin, Target, Writer
 from tests import polled_vendor
@@ -126,10 +126,15 @@ def test_row_that_still_is_none_stays_with_its_reason_of_now(target: Target, tmp
     assert done.first_reject == f"{tmp_path}/log.jsonl, 3: {reason}"
 
 
-def test_sources_present_settings_are_used_even_another_kind(target: Target, tmp_path: Path) -> None:
-    load(target, source("litellm"), NAIVE["jsonl"], tmp_path)
-    assert counts(retry(target, source("jsonl", timezone="UTC"))) == (2, 2, 0, 0)
-    assert values(target.engine, usage_events.c.source) == [("trace",), ("trace",)]
+def test_settings_of_another_kind_are_not_those_of_the_row(target: Target, tmp_path: Path) -> None:
+    load(target, source("csv"), NAIVE["csv"], tmp_path)
+    load(target, source("jsonl"), NAIVE["jsonl"], tmp_path)
+    present = source("csv", timezone="UTC")
+    unzoned = AWAY.model_copy(update={"timezone": None})
+    assert counts(retry(target, present, fallback=unzoned)) == (4, 2, 0, 2)
+    assert all("not a time with a zone" in reason for reason in reasons(target.engine))
+    assert counts(retry(target, present, fallback=AWAY)) == (2, 2, 0, 0)
+    assert values(target.engine, usage_events.c.source) == [("trace",)] * 4
 
 
 @pytest.mark.parametrize("kind", NAIVE)
@@ -183,11 +188,10 @@ def test_csv_row_that_was_kept_without_a_header_needs_its_file(target: Target) -
     assert reasons(target.engine) == ["header: None is not kept with this row; load its file again"]
 
 
-def test_row_that_is_of_another_kind_than_its_source_keeps_its_reason(target: Target, tmp_path: Path) -> None:
-    load(target, source("csv"), NAIVE["csv"], tmp_path)
-    rejected(target, NAIVE["jsonl"].split(b"\n")[0], "jsonl")
-    assert counts(retry(target, source("csv", timezone="UTC"))) == (3, 2, 0, 1)
-    assert reasons(target.engine) == ["bad"]
+def test_row_of_a_kind_that_is_no_more_stays(target: Target) -> None:
+    rejected(target, b"{}", "gone")
+    assert counts(retry(target)) == (1, 0, 0, 1)
+    assert reasons(target.engine)[0].startswith("kind: 'gone' is not one of anthropic, csv,")
 
 
 def test_rows_of_one_kind_alone_are_tried(target: Target, tmp_path: Path) -> None:
@@ -207,6 +211,42 @@ def test_row_older_than_what_is_kept_stays_with_that_reason(target: Target, tmp_
     assert counts(retry(target, source("jsonl", timezone="UTC"))) == (2, 1, 0, 1)
     assert values(target.engine, usage_rejects.c.reject_id, usage_rejects.c.raw) == kept[:1] or kept[1:]
     assert "older than what is kept" in reasons(target.engine)[0]
+
+
+def test_row_whose_day_is_dropped_in_the_very_moment_stays_too(target: Target, tmp_path: Path) -> None:
+    load(target, source("jsonl"), NAIVE["jsonl"], tmp_path)
+    kept = values(target.engine, usage_rejects.c.raw)
+    other = sa.create_engine(target.engine.url)
+    dropped: list[datetime] = []
+
+    @sa.event.listens_for(target.engine, "before_cursor_execute")
+    def drop(_: Any, __: Any, statement: str, *rest: Any) -> None:
+        if statement.startswith("LOCK TABLE ONLY watchkeeper.usage_events") and not dropped:
+            dropped.append(datetime(2026, 3, 2, 13, tzinfo=UTC))
+            with other.begin() as connection:
+                retention.raise_floor(connection, "t", dropped[0])
+
+    done = retry(target, source("jsonl", timezone="UTC"))
+    other.dispose()
+    assert dropped
+    assert counts(done) == (2, 1, 0, 1)
+    [reason] = reasons(target.engine)
+    assert "older than what is kept" in reason
+    assert values(target.engine, usage_rejects.c.raw) == kept[:1]
+    assert values(target.engine, usage_events.c.input_tokens) == [(22,)]
+
+
+def test_event_of_a_dropped_day_is_no_row_to_try_again(target: Target, tmp_path: Path) -> None:
+    with target.engine.begin() as connection:
+        ingest.set_watermark(connection, "t", "retention", NOW)
+    zoned = source("litellm_rows", timezone="UTC")
+    old = polled_vendor.parse({**ROW, "at": "2026-03-02T11:00:00+00:00"})
+    Writer(target).write(Batch(events=list(old)), Origin("trace", zoned.kind, "log"), NOW)
+    before = reasons(target.engine)
+    done = retry(target, zoned)
+    assert (*counts(done), done.cut) == (0, 0, 0, 0, 1)
+    assert reasons(target.engine) == before
+    assert "older than what is kept" in before[0]
 
 
 def test_row_that_is_not_kept_whole_is_left_alone(target: Target, tmp_path: Path) -> None:
@@ -289,10 +329,29 @@ def test_row_of_a_page_is_read_by_its_kinds_own_parser(
     assert values(target.engine, usage_events.c.event_id, usage_events.c.input_tokens) == [("a", 7), ("b", 9)]
 
 
-def test_row_of_a_page_that_was_corrected_since_stays_corrected(target: Target, api: Vendor) -> None:
+def page_event(target: Target, row: dict[str, Any], seen_at: datetime) -> None:
+    events = list(polled_vendor.parse(row))
+    Writer(target, corrects=True).write(Batch(events=events), Origin("vendor", "vendor", "a window"), seen_at)
+
+
+def test_row_of_a_page_that_is_no_usage_any_more_is_said_to_be_skipped(
+    target: Target, api: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page_reject(target, b"{}")
+    monkeypatch.setitem(KINDS, "vendor", replace(polled_vendor.KIND, row=lambda *_: ()))
+    done = retry(target, api.source())
+    assert (*counts(done), done.skipped) == (1, 0, 0, 0, 1)
+    assert reasons(target.engine) == []
+
+
+def test_row_of_a_page_is_read_without_what_it_takes_to_ask_its_source(target: Target, api: Vendor) -> None:
     page_reject(target, msgspec.json.encode(ROW))
-    newer = polled_vendor.parse({**ROW, "tokens": 8, "at": "2026-03-05T11:00:01+00:00"})
-    Writer(target, corrects=True).write(Batch(events=list(newer)), Origin("vendor", "vendor", "w"), datetime.now(UTC))
+    assert counts(retry(target)) == (1, 1, 0, 0)
+
+
+def test_row_of_a_page_that_was_corrected_since_stays_corrected(target: Target, api: Vendor) -> None:
+    page_reject(target, msgspec.json.encode(ROW), NOW)
+    page_event(target, {**ROW, "tokens": 8, "at": "2026-03-05T11:00:01+00:00"}, NOW + HOUR)
     done = retry(target, api.source())
     assert counts(done) == (1, 0, 1, 0)
     assert values(target.engine, usage_events.c.input_tokens) == [(8,)]
@@ -300,13 +359,23 @@ def test_row_of_a_page_that_was_corrected_since_stays_corrected(target: Target, 
 
 
 def test_row_of_a_page_corrects_what_was_stored_before_it_was_rejected(target: Target, api: Vendor) -> None:
-    page_reject(target, b'{"id":"of an earlier page"}')
-    older = polled_vendor.parse({**ROW, "tokens": 1})
-    Writer(target, corrects=True).write(Batch(events=list(older)), Origin("vendor", "vendor", "w"), datetime.now(UTC))
-    page_reject(target, msgspec.json.encode(ROW))
+    page_reject(target, b'{"id":"of an earlier page"}', NOW)
+    page_event(target, {**ROW, "tokens": 1}, NOW + HOUR)
+    page_reject(target, msgspec.json.encode(ROW), NOW + 2 * HOUR)
     done = retry(target, api.source())
     assert (done.tried, done.corrected, done.rejected) == (2, 1, 1)
     assert values(target.engine, usage_events.c.input_tokens) == [(7,)]
+    assert differences(target.engine) == []
+
+
+def test_of_several_rows_of_one_event_the_one_that_was_seen_last_counts(target: Target, api: Vendor) -> None:
+    for tokens, seen_at in ((2, NOW + HOUR), (3, NOW + 2 * HOUR), (1, NOW)):
+        page_reject(target, msgspec.json.encode({**ROW, "tokens": tokens}), seen_at)
+    twice = [Reject(at, "row", "bad", msgspec.json.encode({**ROW, "id": "b", "tokens": at})) for at in (2, 3, 1)]
+    Writer(target, corrects=True).write(Batch(rejects=twice), Origin("vendor", "vendor", "a window"), NOW)
+    done = retry(target, api.source())
+    assert (done.tried, done.rejected) == (6, 0)
+    assert values(target.engine, usage_events.c.event_id, usage_events.c.input_tokens) == [("a", 3), ("b", 3)]
     assert differences(target.engine) == []
 
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
+from threading import Barrier
 from typing import Any
 
 import msgspec
@@ -16,11 +18,13 @@ from ops.usage import Status, UsageEvent
 from tasks.sources.interface import Batch, Reject
 from tasks.stores.tables import latency_hourly, usage_events, usage_hourly, usage_rejects
 from tasks.write_usage import Loaded, Origin, Target, Writer
+from tests import stored as tables
 from tests.recount import differences
+from tests.waiting import are_waiting
 
 NOW = datetime(2026, 3, 5, tzinfo=UTC)
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
+SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 ORIGIN = Origin("api", "langfuse", "page")
 CALL = UsageEvent(
     event_id="e", occurred_at=NOON, vendor="openai", model="gpt-4o", operation="chat", status=Status.SUCCESS,
@@ -140,6 +144,56 @@ def test_after_two_conflicts_the_rest_is_staged_at_once(engine: sa.Engine, store
     assert [counts(writer.write(batch, ORIGIN, NOW)) for batch in again] == [(1, 0, 3)] * 4
     assert len(stored("event_id")) == 16
     assert differences(engine) == []
+
+
+def test_corrections_of_one_source_wait_for_each_other(write, stored, engine: sa.Engine, database_url: str) -> None:
+    def loaded_meanwhile(_: sa.Connection) -> None:
+        later.append(pool.submit(write, call(occurred_at=NOON + SECOND), seen=NOW + SECOND))
+        assert are_waiting(database_url, 1)
+
+    later: list[Future[Loaded]] = []
+    with ThreadPoolExecutor(1) as pool:
+        writer = Writer(Target(engine, "t"), corrects=True)
+        writer.write(Batch(events=[CALL]), ORIGIN, NOW, loaded_meanwhile)
+        assert counts(later[0].result()) == (0, 1, 0)
+    assert stored("event_id", "occurred_at") == [("e", NOON + SECOND)]
+    assert differences(engine) == []
+
+
+@pytest.mark.parametrize("corrects", [False, True], ids=["logs", "corrections"])
+def test_four_loaders_in_opposite_orders_leave_what_one_loader_leaves(
+    corrects: bool, database_url: str, engine: sa.Engine
+) -> None:
+    impatient = sa.create_engine(database_url, connect_args={"options": "-c timezone=UTC -c deadlock_timeout=20ms"})
+    at_once = Barrier(4, timeout=60)
+
+    def load(number: int) -> None:
+        for start in range(0, 1200, 300):
+            events = _told(range(start, start + 300), number if corrects else 0)
+            at_once.wait()
+            writer = Writer(Target(impatient, "four"), corrects=corrects)  # a new one: it has no conflict behind it
+            writer.write(Batch(events=events[:: -1 if number % 2 else 1]), ORIGIN, NOW + number * SECOND)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(load, range(4)))
+    impatient.dispose()
+    one = Writer(Target(engine, "one"), corrects=corrects)
+    for number in range(4):
+        one.write(Batch(events=_told(range(1200), number if corrects else 0)), ORIGIN, NOW + number * SECOND)
+    assert tables.stored(engine, "four") == tables.stored(engine, "one")
+    assert len(tables.stored(engine, "four")["usage_events"]) == 1200
+    assert differences(engine) == []
+
+
+def _told(numbers: range, version: int) -> list[UsageEvent]:
+    """Return what a source tells of its events in one version: each later, larger, and of another model."""
+    return [
+        call(
+            event_id=f"{number:05}", occurred_at=NOON + number * SECOND + version * HOUR, output_tokens=version,
+            model=("gpt-4o", "gpt-4o-mini")[version % 2], latency_ms=100.0 + version, user_id=f"u{number % 7}",
+        )
+        for number in numbers
+    ]  # fmt: skip
 
 
 def test_rejects_keep_their_beginning_and_say_when_it_is_not_all(engine: sa.Engine) -> None:

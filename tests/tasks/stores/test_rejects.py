@@ -90,6 +90,31 @@ def test_reject_is_forgotten_and_another_gets_its_new_reason(engine: sa.Engine) 
     ]  # fmt: skip
 
 
+def test_row_that_a_batch_holds_again_and_again_is_kept_once_with_its_first_place(engine: sa.Engine) -> None:
+    same = [Reject(position, "row", "bad", b"{}") for position in range(1, 1001)]
+    batch = Batch(rejects=[*same, Reject(7, "row", "bad", b"[]")])
+    for _ in range(2):
+        loaded = Writer(Target(engine, "t")).write(batch, Origin("gateway", "langfuse", "page"), NOW)
+        assert loaded.rejected == 1000 + 1
+    with engine.connect() as connection:
+        rows = connection.execute(sa.select(usage_rejects.c.raw, usage_rejects.c.position)).tuples()
+        assert sorted(rows) == [("[]", 7), ("{}", 1)]
+
+
+@pytest.mark.parametrize(
+    ("corrects", "rejected_at"),
+    [(True, NOW), (False, None)],
+    ids=["was seen, where later rows are truer", "was written, elsewhere"],
+)
+def test_reject_is_of_the_time_when_it(corrects: bool, rejected_at: datetime | None, engine: sa.Engine) -> None:
+    before = datetime.now(UTC)
+    reject = Reject(1, "row", "bad", b"{}")
+    Writer(Target(engine, "t"), corrects=corrects).write(Batch(rejects=[reject]), Origin("a", "langfuse", "w"), NOW)
+    with engine.connect() as connection:
+        found = connection.execute(sa.select(usage_rejects.c.rejected_at)).scalar_one()
+    assert found == rejected_at if rejected_at else found >= before - timedelta(seconds=5)
+
+
 @pytest.mark.parametrize(
     ("reject", "raw", "cut"),
     [

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
+from typing import Any
 
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from tasks.stores import schema, tables
 
@@ -34,6 +38,21 @@ def test_schema_upgrade_from_two_sides_at_once_is_applied_once(engine: sa.Engine
         assert connection.execute(sa.text("SELECT count(*) FROM watchkeeper.alembic_version")).scalar() == 1
 
 
+def test_each_migration_can_be_taken_back_and_applied_again(engine: sa.Engine) -> None:
+    config = schema._config()
+    newest_first = [found.revision for found in ScriptDirectory.from_config(config).walk_revisions()]
+    downwards = {}
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        for revision, before in pairwise([*newest_first, "base"]):
+            downwards[revision] = _catalogue(connection)
+            command.downgrade(config, before)
+        assert {named for _, named, *_ in _catalogue(connection)} == {"watchkeeper.alembic_version"}
+        for revision in reversed(newest_first):
+            command.upgrade(config, revision)
+            assert _catalogue(connection) == downwards[revision]
+
+
 def test_tables_in_code_equal_the_tables_that_the_migrations_make(engine: sa.Engine) -> None:
     def ours(obj: object, name: str | None, kind: str, reflected: bool, compare_to: object) -> bool:
         return kind in {"table", "column"} and name != "alembic_version" and not str(name).startswith("usage_events_")
@@ -42,6 +61,29 @@ def test_tables_in_code_equal_the_tables_that_the_migrations_make(engine: sa.Eng
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, tables.metadata) == []
+
+
+_CATALOGUE = """
+SELECT 'column', attrelid::regclass::text, attname::text, format_type(atttypid, atttypmod), attnotnull::text,
+       pg_get_expr(adbin, adrelid)
+  FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+       LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+ WHERE relnamespace = 'watchkeeper'::regnamespace AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped
+UNION ALL
+SELECT 'constraint', conrelid::regclass::text, conname::text, pg_get_constraintdef(oid), NULL, NULL
+  FROM pg_constraint WHERE connamespace = 'watchkeeper'::regnamespace
+UNION ALL
+SELECT 'index', indrelid::regclass::text, indexrelid::regclass::text, pg_get_indexdef(indexrelid), NULL, NULL
+  FROM pg_index JOIN pg_class ON pg_class.oid = indrelid WHERE relnamespace = 'watchkeeper'::regnamespace
+UNION ALL
+SELECT 'function', oid::regprocedure::text, prosrc, NULL, NULL, NULL
+  FROM pg_proc WHERE pronamespace = 'watchkeeper'::regnamespace
+"""
+
+
+def _catalogue(connection: sa.Connection) -> set[tuple[Any, ...]]:
+    """Return every column, constraint, index and function of ours, as the database has them."""
+    return {tuple(row) for row in connection.execute(sa.text(_CATALOGUE.replace("::", r"\:\:")))}
 
 
 def _our_schema(name: str | None, kind: str, parents: object) -> bool:
