@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from ops.errors import Incomplete, InvalidValue, NotFound, Unavailable, UnknownName, WatchkeeperError
+from ops.errors import Incomplete, InvalidValue, NotFound, Unavailable, UnknownName, WatchkeeperError, caught
 
 TEXTS = {
     "a value that breaks its limit names field, value and limit": (
@@ -95,3 +95,23 @@ def test_error_travels_between_processes(error: WatchkeeperError) -> None:
 
 def test_value_that_python_cannot_write_is_named_all_the_same() -> None:
     assert str(InvalidValue("tokens", 16**5000, "small")) == "tokens: a number without end is not small"
+
+
+def test_caught_returns_the_invalid_value_that_a_check_raises() -> None:
+    wrong = InvalidValue("days", -1, "above 0")
+
+    def check(days: int, *, strict: bool) -> int:
+        if strict and days < 0:
+            raise wrong
+        return days
+
+    assert caught(check, -1, strict=True) == [wrong]
+    assert caught(check, 1, strict=True) == []
+
+
+def test_caught_lets_other_errors_pass() -> None:
+    def away() -> None:
+        raise Unavailable("database", "cut")
+
+    with pytest.raises(Unavailable):
+        caught(away)
