@@ -91,7 +91,7 @@ def _compared(words: str | None, window: Window) -> Window | None:
 
 
 def _day(word: str) -> datetime:
-    found: datetime = _DAY.convert(word, None, None)
+    found: datetime = DAY.convert(word, None, None)
     return found
 
 
