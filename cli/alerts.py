@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.output import as_json, coloured, print_json, print_table
+from cli.output import as_json, coloured, print_json, print_table, say
 
 _COLOURS = {"critical": "red", "warning": "yellow", "info": "blue"}
 
@@ -37,6 +37,6 @@ def command(as_json: bool) -> None:
         for a in found
     )  # fmt: skip
     if not found:
-        click.echo("no alert has fired")
+        say("no alert has fired")
         return
     print_table("Alerts", ("Tier", "State", "Since (UTC)", "Rule", "About", "What"), rows)

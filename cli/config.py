@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from dataclasses import asdict
 
 import click
 
-from cli.output import as_json, print_json
+from cli.output import as_json, print_json, print_table, say
 
 
 @click.group("config")
@@ -23,42 +22,26 @@ def command() -> None:
 @command.command()
 @as_json
 def check(as_json: bool) -> None:
-    """Check every setting; each wrong one is a line: file, line, field, value, what would be right.
+    """Check every setting, without asking anybody; every wrong one is told at once, and the exit code is 2.
 
     \b
     Example:
       WATCHKEEPER_CONFIG=watchkeeper.yaml watchkeeper config check
     """
-    from tasks.load_settings import SettingsError, load_settings
-    from tasks.receive_usage import checked_token
-    from tasks.resources import database_url
+    from tasks.check_settings import check_settings
     from tasks.settings import config_file
-    from tasks.sources import problems_of
 
-    settings = load_settings()
-    problems = [str(problem) for source in settings.sources for problem in problems_of(source)]
-    if settings.receiver.token.get_secret_value():
-        problems += _told(checked_token, settings.receiver, insecure=False)
-    if settings.database_url is not None:
-        problems += _told(database_url, settings)
-    if problems:
-        raise SettingsError(problems)
-    file = config_file()
+    problems, file = check_settings(), config_file()
     if as_json:
-        print_json({"ok": True, "file": str(file) if file else None, "sources": len(settings.sources)})
+        named = str(file) if file else None
+        print_json({"ok": not problems, "file": named, "problems": [asdict(problem) for problem in problems]})
+    elif problems:
+        rows = [(problem.place, problem.setting, problem.text) for problem in problems]
+        print_table("Wrong settings", ("Where", "Setting", "What is wrong"), rows)
     else:
-        click.secho(f"the settings are fine ({file or 'no file: environment and defaults'})", fg="green")
-
-
-def _told(check: Callable[..., object], *values: Any, **named: Any) -> list[str]:
-    """Return what a check raises, as a list."""
-    from ops.errors import WatchkeeperError
-
-    try:
-        check(*values, **named)
-    except WatchkeeperError as error:
-        return [str(error)]
-    return []
+        say(f"the settings are fine ({file or 'no file: environment and defaults'})", "green")
+    if problems:
+        raise click.exceptions.Exit(2)
 
 
 @command.command()

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from cli.output import as_json, print_json, print_table
-from ops.plain_text import printable
+from cli.output import as_json, print_json, print_table, say
 
 
 @click.command("advise")
@@ -37,12 +36,12 @@ def command(days: int, as_json: bool) -> None:
     if as_json:
         print_json(advised.as_json())
         return
-    click.echo(headline(advised))
+    say(headline(advised))
     if not advised.advice.cost_usd:
         return
     print_table("", COLUMNS, advised.rows())
     changes = [f"proposed: {change['flag']}: {change['from']} -> {change['to']}" for change in advised.proposals]
     for line in (*advised.notes(), *changes, *realised_lines(advised)):
-        click.echo(printable(line))
+        say(line)
     if advised.unpriced_events:
-        click.secho(f"{advised.unpriced_events:,} calls have no price and are in no figure", fg="yellow")
+        say(f"{advised.unpriced_events:,} calls have no price and are in no figure", "yellow")

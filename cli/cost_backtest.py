@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.output import as_json, print_json, print_table, progress_bar
+from cli.output import as_json, print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
     from ops.cost.backtest import Backtest, Horizon, Series
@@ -44,7 +44,7 @@ def command(panel: str | None, half: str, as_json: bool) -> None:
     if as_json:
         print_json(asdict(found))
     elif found.month_end is None:
-        click.echo("no series has the 90 days that a backtest needs")
+        say("no series has the 90 days that a backtest needs")
     else:
         _show(found)
 
@@ -76,7 +76,7 @@ def _show(found: Backtest) -> None:
     columns = ("Horizon", "vs run-rate#", "vs seasonal naive#", "in 80 %#", "in 95 %#", "80 % width#")
     horizons = (("month end", found.month_end), ("seven days", found.seven_day))
     print_table("", columns, [_row(name, horizon) for name, horizon in horizons if horizon is not None])
-    click.echo(f"{found.tasks:,} projections of {found.series:,} series, {found.ms_per_fit:.2f} ms each")
+    say(f"{found.tasks:,} projections of {found.series:,} series, {found.ms_per_fit:.2f} ms each")
 
 
 def _row(name: str, horizon: Horizon) -> tuple[str, ...]:

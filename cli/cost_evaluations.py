@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from cli.output import as_json, print_json
-from ops.plain_text import printable
+from cli.output import as_json, print_json, say
 
 
 @click.group("evaluations")
@@ -48,8 +47,8 @@ def load(file: str, as_json: bool) -> None:
         print_json({**asdict(done), "unchanged": done.unchanged})
     else:
         counts = f"{done.inserted:,} new, {done.corrected:,} corrected, {done.unchanged:,} unchanged"
-        click.echo(f"{done.read:,} rows: {counts}, {done.rejected:,} rejected")
+        say(f"{done.read:,} rows: {counts}, {done.rejected:,} rejected")
         for line in done.rejects:
-            click.secho(printable(line), fg="yellow")
+            say(line, "yellow")
     if done.read and done.rejected == done.read:
         raise click.exceptions.Exit(1)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from cli.output import as_json, print_json, print_table
+from cli.output import as_json, print_json, print_table, say
 
 
 @click.command("reconcile")
@@ -33,7 +33,7 @@ def command(days: int, as_json: bool) -> None:
     if as_json:
         print_json(done.as_json())
     else:
-        click.echo(summary(done))
+        say(summary(done))
         if done.lines:
             print_table("", COLUMNS, done.rows())
     if done.differing:

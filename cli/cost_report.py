@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.output import as_json, checked_span, print_json, print_table
+from cli.output import as_json, print_json, print_table, say
+from cli.times import DAY, checked_span
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -17,15 +18,14 @@ if TYPE_CHECKING:
     from ops.window import Window
     from tasks.report_costs import CostReport
 
-_DAY = click.DateTime(["%Y-%m-%d"])
 _BY = ("user", "team", "feature", "model", "release", "operation", "day", "month", "vendor", "component")
 _BAR = 20  # cells of a share of 1
 _CAUSES = ("Requests#", "Tokens/request#", "USD/token#")
 
 
 @click.command("report")
-@click.option("--from", "start", type=_DAY, help="The first day, UTC; by default the first of this month.")
-@click.option("--to", "end", type=_DAY, help="The day after the last one, UTC; by default tomorrow.")
+@click.option("--from", "start", type=DAY, help="The first day, UTC; by default the first of this month.")
+@click.option("--to", "end", type=DAY, help="The day after the last one, UTC; by default tomorrow.")
 @click.option("--by", type=click.Choice(_BY), default="model", show_default=True, help="What the parts are.")
 @click.option("--each", type=click.Choice(["day", "month"]), help="Tell each part by UTC day or month.")
 @click.option(
@@ -91,7 +91,7 @@ def _compared(words: str | None, window: Window) -> Window | None:
 
 
 def _day(word: str) -> datetime:
-    found: datetime = _DAY.convert(word, None, None)
+    found: datetime = DAY.convert(word, None, None)
     return found
 
 
@@ -100,7 +100,7 @@ def _show(report: CostReport, top: int) -> None:
 
     whole, window = report.whole, report.asked.window
     last = window.end - timedelta(days=1)
-    click.echo(
+    say(
         f"{window.start:%Y-%m-%d} to {last:%Y-%m-%d}: {usd(whole.usd)} for {whole.events:,} requests"
         f" ({whole.unpriced_events:,} without a price), {usd(whole.usd_per_request)} a request"
     )
@@ -108,11 +108,11 @@ def _show(report: CostReport, top: int) -> None:
         _show_users(report)
     found = report.causes
     if found is not None and report.before is not None:
-        click.echo(f"{usd(report.before.usd)} before; the change of {_signed(found.change_usd)}: {_because(found)}")
+        say(f"{usd(report.before.usd)} before; the change of {_signed(found.change_usd)}: {_because(found)}")
     if report.parts:
         print_table("", _columns(report), [_row(report, part) for part in report.parts[:top]])
     if len(report.parts) > top:
-        click.echo(f"and {len(report.parts) - top:,} more (--top)")
+        say(f"and {len(report.parts) - top:,} more (--top)")
     _warn(report)
 
 
@@ -121,23 +121,23 @@ def _show_users(report: CostReport) -> None:
 
     means = report.as_json()
     day, month = usd(means["usd_per_user_day"]), usd(means["usd_per_user_month"])
-    click.echo(f"{means['users']:,} known users: {day} a user and day, {month} a user and month")
+    say(f"{means['users']:,} known users: {day} a user and day, {month} a user and month")
 
 
 def _warn(report: CostReport) -> None:
     from tasks.report_costs import unconfigured
 
     for part in report.unpriced:
-        click.secho(f"without a price: {part.spend.unpriced_events:,} requests of {part.key}", fg="yellow")
+        say(f"without a price: {part.spend.unpriced_events:,} requests of {part.key}", "yellow")
     for part in report.diverging:
-        click.secho(
+        say(
             f"{part.key}: our cost is {part.spend.divergence:+.1%} of what its sources report, over the requests that"
             " have both",
-            fg="yellow",
+            "yellow",
         )
     if report.asked.by == "component":
         for component in unconfigured(report):
-            click.secho(f"{component}: unknown, and in no share; `component_costs` sets its rate", fg="yellow")
+            say(f"{component}: unknown, and in no share; `component_costs` sets its rate", "yellow")
 
 
 def _columns(report: CostReport) -> tuple[str, ...]:

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from cli.output import as_json, print_json, print_table
-from ops.plain_text import printable
+from cli.output import as_json, print_json, print_table, say
 
 
 @click.command("right-size")
@@ -37,9 +36,9 @@ def command(days: int, as_json: bool) -> None:
         print_json(found.as_json())
         return
     if not found.routes:
-        click.echo(f"no route was called in the last {days} full days")
+        say(f"no route was called in the last {days} full days")
         return
     print_table("", LIMIT_COLUMNS, (row for each in found.routes for row in each.rows()))
     for each in found.routes:
         if each.limits.basis is not None:
-            click.echo(printable(f"{each.limits.use.route or '(none)'}: input by {each.limits.basis.value}"))
+            say(f"{each.limits.use.route or '(none)'}: input by {each.limits.basis.value}")

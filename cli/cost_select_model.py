@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from cli.output import as_json, print_json, print_table
-from ops.plain_text import printable
+from cli.output import as_json, print_json, print_table, say
 
 
 @click.command("select-model")
@@ -38,10 +37,10 @@ def command(days: int, as_json: bool) -> None:
         print_json(found.as_json())
         return
     if not found.decisions:
-        click.echo(f"no route was called in the last {days} full days")
+        say(f"no route was called in the last {days} full days")
         return
     print_table("", MODEL_COLUMNS, found.rows())
     for decision in found.decisions:
         flag = decision.change
         said = f"{flag['flag']} from {flag['from']} to {flag['to']}" if flag else f"{decision.current} stays"
-        click.echo(printable(f"{decision.route or '(none)'}: {said}: {decision.reason.value}"))
+        say(f"{decision.route or '(none)'}: {said}: {decision.reason.value}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.output import as_json, print_json
+from cli.output import as_json, print_json, say
 
 if TYPE_CHECKING:
     from tasks.settings import Settings
@@ -38,7 +38,7 @@ def start() -> None:
     cluster = Cluster(settings.home)
     cluster.start(keep=True)
     create_database(cluster.url("postgres"), settings.database)
-    click.echo(f"running: {cluster.url(settings.database)}")
+    say(f"running: {cluster.url(settings.database)}")
 
 
 @command.command()
@@ -51,7 +51,7 @@ def stop() -> None:
     """
     from tasks.embedded_postgres import Cluster
 
-    click.echo("stopped" if Cluster(_embedded().home).stop() else "it was not running")
+    say("stopped" if Cluster(_embedded().home).stop() else "it was not running")
 
 
 @command.command()
@@ -67,7 +67,7 @@ def upgrade() -> None:
     from tasks.stores import schema
 
     with open_database(load_settings()) as engine:
-        click.echo(f"schema {schema.current(engine)}")
+        say(f"schema {schema.current(engine)}")
 
 
 @command.command()
@@ -84,7 +84,7 @@ def status(as_json: bool) -> None:
         print_json(document)
         return
     for name, value in document.items():
-        click.echo(f"{name:<10} {'unknown' if value is None else value}")
+        say(f"{name:<10} {'unknown' if value is None else value}")
 
 
 def _status() -> dict[str, object]:
@@ -126,9 +126,9 @@ def storage(as_json: bool) -> None:
         print_json(found.as_json())
         return
     for name, value in found.rows():
-        click.echo(f"{name:<29} {value}")
+        say(f"{name:<29} {value}")
     if found.warning:
-        click.secho(found.warning, fg="yellow")
+        say(found.warning, "yellow")
 
 
 @command.command(context_settings={"ignore_unknown_options": True})

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
-from cli.output import as_json, checked_time, print_json
+from cli.output import as_json, print_json
+from cli.times import DAY, checked_time
 
 
 @click.command("demo")
-@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Which day is today [default: the real one].")
+@click.option("--as-of", type=DAY, help="Which day is today [default: the real one].")
 @click.option("--seed", type=int, default=7, show_default=True)
 @click.option("--days", type=click.IntRange(15, 90), default=30, show_default=True, help="Days of history.")
 @click.option("--rate", type=click.FloatRange(50, 5000), default=300, show_default=True, help="Requests an hour.")

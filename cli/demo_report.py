@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from cli.output import coloured, print_table
+from cli.output import coloured, escaped, print_table
 from ops.money import usd
 from ops.monitoring.slack_message import SlackMessage, as_text
 from ops.window import Window
@@ -94,9 +94,8 @@ def _rollout_json(row: dict[str, Any]) -> dict[str, Any]:
 def print_report(played: Played) -> None:
     """Print the report."""
     from rich.console import Console
-    from rich.markup import escape
 
-    console = Console()
+    console = Console(soft_wrap=True, highlight=False)
     _print_spend(console, played)
     _print_checks(console, played)
     _print_rollouts(played)
@@ -104,40 +103,34 @@ def print_report(played: Played) -> None:
     _print_messages(console, played)
     console.rule("[bold]What to try next", align="left")
     for line, why in _NEXT:
-        console.print(f"  [cyan]{line:<66}[/] {why}", highlight=False)
-    folder = escape(str(played.folder))
-    console.print(f"\n[dim]{played.seconds} s; settings, logs and the plot are in {folder}[/]", highlight=False)
+        console.print(f"  [cyan]{line:<66}[/] {why}")
+    folder = escaped(played.folder)
+    console.print(f"\n[dim]{played.seconds} s; settings, logs and the plot are in {folder}[/]")
 
 
 def _print_spend(console: Any, played: Played) -> None:
-    from rich.markup import escape
-
     facts, projection = played.facts, played.projected.projection
     console.rule("[bold]Spend", align="left")
     console.print(
         f"  {facts['events']:,} events cost [bold]{usd(facts['cost_usd'])}[/] in {played.story.history_days + 1} days "
         f"({facts['unpriced']:,} without a price)",
-        highlight=False,
     )
     daily = [float(entry.cost_usd or 0) for entry in played.projected.history] + [float(played.projected.today_usd)]
-    console.print(f"  {sparkline(daily)}  a day each, today {usd(daily[-1])}", highlight=False)
+    console.print(f"  {sparkline(daily)}  a day each, today {usd(daily[-1])}")
     console.print(
         f"  this month so far {usd(projection.spent_usd)}, projected [bold]{usd(projection.month_end.expected)}[/] "
         f"(80 %: {usd(projection.month_end.low80)} to {usd(projection.month_end.high80)}); "
-        f"plot: {escape(str(facts['plot']))}\n",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
+        f"plot: {escaped(facts['plot'])}\n",
+    )
 
 
 def _print_checks(console: Any, played: Played) -> None:
-    from rich.markup import escape
-
     console.rule("[bold]Data quality", align="left")
     outcomes = Counter(check.outcome for check in played.checks)
     console.print(f"  {len(played.checks)} checks: " + ", ".join(f"{n} {name}" for name, n in outcomes.items()))
     for check in played.checks:
         if check.outcome != "passed":
-            console.print(f"  [yellow]{check.outcome}[/] {check.name}: {escape(str(check.detail))}", highlight=False)
+            console.print(f"  [yellow]{check.outcome}[/] {check.name}: {escaped(check.detail)}")
     console.print()
 
 
@@ -161,11 +154,10 @@ def _print_caches(console: Any, played: Played) -> None:
     console.print(
         f"  {played.warmed:,} embeddings warmed for {usd(played.warm_cost_usd)}; "
         f"calls they answered would have cost {usd(saved)}",
-        highlight=False,
     )
     for row in played.facts["scale"]:
         desired = "unknown" if row.desired is None else row.desired
-        console.print(f"  {row.service}: {desired} replicas ({row.reason})", highlight=False)
+        console.print(f"  {row.service}: {desired} replicas ({row.reason})")
     console.print()
 
 
@@ -175,7 +167,7 @@ def _print_messages(console: Any, played: Played) -> None:
     for tier, _, payload in played.facts["messages"]:
         message = SlackMessage(payload["text"], payload.get("blocks", []), payload.get("attachments", []))
         console.print("┃ ", end="", style=colours[tier])
-        console.print(as_text(message).replace("\n", "\n  "), markup=False, highlight=False)
+        console.print(as_text(message).replace("\n", "\n  "), markup=False)
     console.print()
 
 

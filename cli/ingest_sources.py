@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.output import as_json, coloured, print_json, print_table
+from cli.output import as_json, coloured, print_json, print_table, say
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -41,7 +41,7 @@ def sources(as_json: bool) -> None:
     elif rows:
         print_table("Sources", _COLUMNS, [_cells(row) for row in rows])
     else:
-        click.echo("no source is configured: see `sources` in the settings")
+        say("no source is configured: see `sources` in the settings")
 
 
 _COLUMNS = ("Source", "Kind", "State", "Loaded (UTC)", "Newest event (UTC)", "Lag#", "Failures#", "Last error")

@@ -8,27 +8,25 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.load_report import report_load
-from cli.output import as_json, checked_span, print_json, progress_bar
-from ops.plain_text import printable
+from cli.output import as_json, print_json, progress_bar, say
+from cli.times import TIME, checked_span
 
 if TYPE_CHECKING:
     from ops.window import Window
     from tasks.backfill import Backfilled
-
-_TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
 @click.command("SPAN")
 @click.option(
     "--from",
     "start",
-    type=_TIMES,
+    type=TIME,
     metavar="TIME",
     required=True,
     help="The first time, UTC: 2026-10-01 or 2026-10-01T12:30.",
 )
 @click.option(
-    "--to", "end", type=_TIMES, metavar="TIME", required=True, help="The first time that is no part of it, UTC."
+    "--to", "end", type=TIME, metavar="TIME", required=True, help="The first time that is no part of it, UTC."
 )
 @click.option("--source", "name", required=True, help="A source of the settings.")
 @click.option(
@@ -78,6 +76,6 @@ def _now() -> datetime:
 def _report(done: Backfilled) -> None:
     report_load(done.loaded)
     new = done.parts - done.done_before
-    click.echo(f"{new:,} of {done.parts:,} parts, {done.done_before:,} done before, {len(done.failures):,} failed")
+    say(f"{new:,} of {done.parts:,} parts, {done.done_before:,} done before, {len(done.failures):,} failed")
     for part, error in done.failures:
-        click.secho(f"{printable(part)}: {printable(error)}", fg="red")
+        say(f"{part}: {error}", "red")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
-from ops.plain_text import printable
+from cli.output import say
 
 if TYPE_CHECKING:
     from tasks.write_usage import Loaded
@@ -16,13 +14,13 @@ def report_load(total: Loaded) -> None:
     """Say what was read and kept, which models have no price, and what was rejected first."""
     others = {"corrected": total.corrected, "skipped": total.skipped}
     more = "".join(f", {count:,} {name}" for name, count in others.items() if count)
-    click.echo(
+    say(
         f"{total.read:,} read, {total.inserted:,} inserted, {total.duplicates:,} duplicates, "
         f"{total.rejected:,} rejected{more} in {total.seconds:.1f} s"
     )
     if total.unknown_models:
-        models = printable(", ".join(total.unknown_models).replace("\n", " "))
-        click.secho(f"no price is known for {models}: their cost is unknown", fg="yellow")
+        models = ", ".join(total.unknown_models).replace("\n", " ")
+        say(f"no price is known for {models}: their cost is unknown", "yellow")
     if total.first_reject:
-        click.secho(f"rejected, the first in {printable(total.first_reject)}", fg="yellow")
-        click.secho("all are kept: watchkeeper ingest rejects list", fg="yellow")
+        say(f"rejected, the first in {total.first_reject}", "yellow")
+        say("all are kept: watchkeeper ingest rejects list", "yellow")

@@ -52,11 +52,10 @@ def main() -> None:
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        text = error.format_message()
-        if "\n" in text:  # a whole help text, for a group without its command
+        if isinstance(error, click.exceptions.NoArgsIsHelpError):  # a whole help text, for a group without its command
             error.show()
         else:
-            _complain(text)
+            _complain(error.format_message())
         sys.exit(2)
     except WatchkeeperError as error:
         _complain(str(error))
@@ -80,10 +79,10 @@ def _outage(error: BaseException) -> str | None:
 
 
 def _complain(text: str) -> None:
-    from ops.plain_text import printable
+    from cli.output import say
 
     for line in text.splitlines():
-        click.secho(f"watchkeeper: {printable(line)}", err=True, fg="red")
+        say(f"watchkeeper: {line}", "red", err=True)
 
 
 if __name__ == "__main__":

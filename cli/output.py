@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,6 @@ from ops.plain_text import printable, printable_json
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from ops.window import Window
 
 _UNBOUNDED = 100_000
 Show = Callable[[float, str], None]
@@ -26,36 +25,9 @@ Show = Callable[[float, str], None]
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
-def checked_time(option: str, when: datetime | None) -> datetime | None:
-    """Return a time of an option as UTC when there can be usage at it.
-
-    Raises:
-        InvalidValue: before 2015, or more than ten years from now.
-    """
-    from ops.errors import InvalidValue
-    from ops.usage import EARLIEST
-
-    if when is None:
-        return None
-    when, latest = when.replace(tzinfo=UTC), datetime.now(UTC) + timedelta(days=3650)
-    if not EARLIEST <= when <= latest:
-        raise InvalidValue(option, f"{when:%Y-%m-%d}", f"between {EARLIEST:%Y-%m-%d} and {latest:%Y-%m-%d}")
-    return when
-
-
-def checked_span(start: datetime, end: datetime, names: tuple[str, str] = ("--from", "--to")) -> Window:
-    """Return the span of two options.
-
-    Raises:
-        InvalidValue: there can be no usage at one of them, or the second is not after the first.
-    """
-    from ops.errors import InvalidValue
-    from ops.window import Window
-
-    first, last = checked_time(names[0], start), checked_time(names[1], end)
-    if not first or not last or first >= last:
-        raise InvalidValue(names[1], f"{end:%Y-%m-%d %H:%M}", f"after {names[0]} {start:%Y-%m-%d %H:%M}")
-    return Window(first, last)
+def say(text: object = "", colour: str | None = None, *, err: bool = False) -> None:
+    """Print a line, or some; what would steer the reader's terminal is left out, whoever wrote it."""
+    click.secho(printable(str(text)), fg=colour, err=err)
 
 
 def print_json(document: Any) -> None:
@@ -69,7 +41,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    name = Text(_words(title)) if title else None
+    table = Table(title=name, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column.rstrip("#"), justify="right" if column.endswith("#") else "left", overflow="fold")
     for row in rows:
@@ -80,15 +53,22 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     console.print(table)
 
 
+def escaped(text: object) -> str:
+    """Return a text as rich's markup shows it: for texts that stand between marks of ours."""
+    from rich.markup import escape
+
+    return escape(_words(text))
+
+
 def _words(cell: object) -> str:
-    return "" if cell is None else printable(str(cell))
+    return "" if cell is None else printable(" ".join(str(cell).split()))
 
 
 def coloured(text: str, colour: str) -> Text:
     """Return a cell of `print_table` in a colour."""
     from rich.text import Text
 
-    return Text(text, style=colour)
+    return Text(_words(text), style=colour)
 
 
 @contextmanager

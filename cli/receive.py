@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from cli.output import say
+
 
 @click.command("receive")
 @click.option("--host", help="Where to listen; 127.0.0.1 by default: behind a proxy with TLS for anybody else.")
@@ -26,15 +28,18 @@ def command(host: str | None, port: int | None, insecure: bool) -> None:
     """
     from datetime import UTC, datetime
 
+    from ops.errors import InvalidValue
     from tasks.load_settings import load_settings
     from tasks.receive_usage import checked_token, serve
     from tasks.resources import open_database
     from tasks.write_usage import Target
 
+    if host == "":
+        raise InvalidValue("--host", host, "an address such as 127.0.0.1")  # empty it would be every one there is
     settings = load_settings()
     given = {"host": host, "port": port}
     receiver = settings.receiver.model_copy(update={name: value for name, value in given.items() if value is not None})
     token = checked_token(receiver, insecure=insecure)
     with open_database(settings) as engine:
         target = Target.of(engine, settings)
-        serve(target, receiver, token, click.echo, lambda: datetime.now(UTC))
+        serve(target, receiver, token, say, lambda: datetime.now(UTC))

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.output import as_json, coloured, print_json, print_table
-from ops.plain_text import printable
+from cli.output import as_json, coloured, print_json, print_table, say
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -47,7 +46,7 @@ def start(service: str, canary: str, control: str | None, plan: str, as_json: bo
     if as_json:
         print_json({"rollout_id": rollout.rollout_id, "canary_percent": rollout.canary_percent})
     else:
-        click.echo(printable(f"{rollout.rollout_id}: {rollout.canary_percent} % on {canary}"))
+        say(f"{rollout.rollout_id}: {rollout.canary_percent} % on {canary}")
 
 
 @command.command()
@@ -93,7 +92,7 @@ def abort(rollout_id: str, reason: str, as_json: bool) -> None:
     if as_json:
         print_json({"rollout_id": after.rollout_id, "state": after.state})
     else:
-        click.echo(printable(f"{after.rollout_id}: {after.state.value}"))
+        say(f"{after.rollout_id}: {after.state.value}")
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.output import as_json, checked_time, print_json, print_table, progress_bar
+from cli.output import as_json, print_json, print_table, progress_bar, say
+from cli.times import DAY, checked_span
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -20,13 +21,11 @@ if TYPE_CHECKING:
     from tasks.stores.rollups import Difference
     from tasks.verify_rollups import Progress, Verified
 
-_DAY = click.DateTime(["%Y-%m-%d"])
-
 
 def _span_options(function: Callable[..., None]) -> Callable[..., None]:
     options = (
-        click.option("--from", "start", type=_DAY, help="The first day, UTC; by default the first that is kept."),
-        click.option("--to", "end", type=_DAY, help="The day after the last one; by default all that there are."),
+        click.option("--from", "start", type=DAY, help="The first day, UTC; by default the first that is kept."),
+        click.option("--to", "end", type=DAY, help="The day after the last one; by default all that there are."),
         as_json,
     )
     return reduce(lambda found, option: option(found), reversed(options), function)
@@ -85,10 +84,10 @@ def rebuild(start: datetime | None, end: datetime | None, as_json: bool, orphans
         print_json(done.as_json())
         return
     days = ", ".join(f"{day:%Y-%m-%d}" for day in done.repaired) or "none"
-    click.echo(f"days looked at: {done.days:,}; keys that differed: {done.keys:,}; days repaired: {days}")
+    say(f"days looked at: {done.days:,}; keys that differed: {done.keys:,}; days repaired: {days}")
     if done.left_alone:
         names = ", ".join(f"{day:%Y-%m-%d}" for day in done.left_alone)
-        click.secho(f"left alone, without events to count: {names} (--orphans deletes their roll-ups)", fg="yellow")
+        say(f"left alone, without events to count: {names} (--orphans deletes their roll-ups)", "yellow")
 
 
 @contextmanager
@@ -107,22 +106,20 @@ def _opened(title: str, *, quiet: bool) -> Iterator[tuple[sa.Engine, str, Progre
 
 def _span(start: datetime | None, end: datetime | None) -> Window | None:
     from ops.usage import EARLIEST
-    from ops.window import Window
 
     if start is None and end is None:
         return None
-    first = checked_time("--from", start) or EARLIEST
-    return Window(first, checked_time("--to", end) or datetime.now(UTC) + timedelta(days=2))
+    return checked_span(start or EARLIEST, end or datetime.now(UTC) + timedelta(days=2))
 
 
 def _show(done: Verified) -> None:
     since = f", from {done.floor:%Y-%m-%d} on" if done.floor else ""
-    click.echo(f"days compared: {done.days:,}{since}")
+    say(f"days compared: {done.days:,}{since}")
     rows = [(table.table, f"{table.keys:,}", f"{table.differing:,}") for table in done.tables]
     print_table("", ("Roll-up", "Keys#", "Differ#"), rows)
     first = [difference for table in done.tables for difference in table.first]
     if first:
-        click.echo()
+        say()
         print_table("The first differences", ("Roll-up", "Time (UTC)", "Key", "Rolled up", "Counted"),
                     map(_row, first))  # fmt: skip
 

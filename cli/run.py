@@ -9,19 +9,19 @@ from typing import Any
 
 import click
 
-from cli.output import as_json, checked_time, print_json
+from cli.output import as_json, print_json, say
+from cli.times import TIME, checked_time
 
 FLOWS = (
     "advance-rollouts", "backfill-usage", "check-budgets", "check-quality", "dispatch-alerts", "evaluate-alerts",
     "ingest-usage", "keep-watch", "maintain-storage", "project-costs", "recommend-scale", "reconcile-costs",
     "warm-caches",
 )  # fmt: skip
-_TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
 @click.command("run")
-@click.argument("flow", type=click.Choice(FLOWS))
-@click.option("--as-of", type=_TIMES, help="Decide as if it were this time, UTC.")
+@click.argument("flow", type=click.Choice(FLOWS), metavar="FLOW")
+@click.option("--as-of", type=TIME, help="Decide as if it were this time, UTC.")
 @click.option("--set", "texts", multiple=True, metavar="NAME=VALUE", help="Another parameter; a text or JSON.")
 @as_json
 def command(flow: str, as_of: datetime | None, texts: tuple[str, ...], as_json: bool) -> None:
@@ -33,15 +33,16 @@ def command(flow: str, as_of: datetime | None, texts: tuple[str, ...], as_json: 
       watchkeeper run keep-watch --as-of 2026-11-23T12:00
       watchkeeper run ingest-usage --set sources='["gateway"]'
     """
-    from flows.run import prefect_api, run_flow
+    from flows.run import check_parameters, prefect_api, run_flow
     from ops.errors import InvalidValue
     from tasks.load_settings import load_settings
     from tasks.prefect_server import answers, api_url
 
     as_of, parameters = checked_time("--as-of", as_of), dict(_parameter(text) for text in texts)
     settings = load_settings()
+    check_parameters(settings, flow, parameters)
     if not as_json and not answers(os.environ.get("PREFECT_API_URL") or api_url(settings.prefect_port)):
-        click.echo("no Prefect server answers: starting one for this run", err=True)
+        say("no Prefect server answers: starting one for this run", err=True)
     with prefect_api(settings):
         state = run_flow(flow, as_of, parameters)
     error = state.result(raise_on_failure=False)
@@ -50,7 +51,7 @@ def command(flow: str, as_of: datetime | None, texts: tuple[str, ...], as_json: 
     if as_json:
         print_json({"flow": flow, "state": state.name, "type": state.type.value, "message": state.message})
     else:
-        click.echo(f"{flow}: {state.name}. {state.message or ''}".rstrip())
+        say(f"{flow}: {state.name}. {state.message or ''}".rstrip())
     if not state.is_completed():
         raise click.exceptions.Exit(1)
 

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.output import as_json, checked_time, print_json, progress_bar
+from cli.output import as_json, print_json, progress_bar, say
+from cli.times import TIME, checked_time
 
 if TYPE_CHECKING:
     from ops.window import Window
     from tasks.simulator import Scenario
-
-_TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
 @click.command("simulate")
@@ -25,7 +24,7 @@ _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 @click.option(
     "--days", type=click.FloatRange(0.01, 400), help="How much time to make [default: 1, or none with --live]."
 )
-@click.option("--start", type=_TIME, help="Begin here, UTC [default: so that it ends now].")
+@click.option("--start", type=TIME, help="Begin here, UTC [default: so that it ends now].")
 @click.option("--rate", type=click.FloatRange(0.1, 1e6), default=300, show_default=True, help="Requests an hour.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--scenario", "names", multiple=True, help="What goes wrong; repeat for several. See below.")
@@ -55,7 +54,7 @@ def command(
         if as_json:
             print_json({"requests": count, "files": files, "from": window.start, "to": window.end})
         else:
-            click.echo(f"{count:,} requests in {out}")
+            say(f"{count:,} requests in {out}")
         if live:
             _live(traffic, out, scenarios, splits)
 
@@ -109,7 +108,7 @@ def _live(traffic: Any, out: Path, scenarios: list[Any], splits: Any) -> None:
         time.sleep(60)
         window = Window(reached, datetime.now(UTC))
         written = simulate(traffic, window, out, scenarios=scenarios, splits=splits())
-        click.echo(f"{window.end:%H:%M:%S} {written.requests:,} requests: {written.usage}")
+        say(f"{window.end:%H:%M:%S} {written.requests:,} requests: {written.usage}")
         reached = window.end
 
 

@@ -40,14 +40,22 @@ def source_of(
 
     from ops.errors import InvalidValue
     from tasks.settings import Source
+    from tasks.sources import problems_of
 
     columns, constants = pairs("--map", maps), pairs("--set", values)
     try:
-        return Source(name=name, kind=kind, path=path, columns=columns, values=constants, timezone=timezone)
+        source = Source(name=name, kind=kind, path=path, columns=columns, values=constants, timezone=timezone)
     except ValidationError as error:
         problem = error.errors()[0]
-        field = {"name": "source", "path": "file"}.get(str(problem["loc"][0]), problem["loc"][0])
-        raise InvalidValue(f"--{field}", problem["input"], f"right: {problem['msg']}") from None
+        raise InvalidValue(_option(str(problem["loc"][0])), problem["input"], f"right: {problem['msg']}") from None
+    for wrong in problems_of(source):
+        setting, dot, field = wrong.field.removeprefix(f"sources.{name}.").partition(".")
+        raise InvalidValue(f"{_option(setting)}{dot and ' '}{field}", wrong.value, wrong.limit)
+    return source
+
+
+def _option(setting: str) -> str:
+    return {"name": "--source", "path": "FILES", "columns": "--map", "values": "--set"}.get(setting, f"--{setting}")
 
 
 def pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:

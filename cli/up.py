@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from cli.output import say
+
 
 @click.command("up")
 def command() -> None:
@@ -15,4 +17,4 @@ def command() -> None:
     """
     from deployments.up import run
 
-    run(lambda line: click.echo(line))
+    run(say)

@@ -16,9 +16,20 @@ from prefect.states import Completed, Failed
 
 from flows.watch import watch
 from ops.errors import in_words
-from tasks.backfill import plan
+from tasks.backfill import plan, source_named
 from tasks.backfill_part import backfill_part, opened_for, runner_of, span_of
+from tasks.settings import Settings
 from tasks.write_usage import Loaded, Target
+
+
+def check(
+    settings: Settings, source: str = "", start: datetime | str | None = None, end: datetime | str | None = None,
+    workers: int = 4, runner: str = "threads", dask_address: str | None = None, **_: Any,
+) -> None:  # fmt: skip
+    """Raise what the flow would raise of its parameters."""
+    source_named(settings, source)
+    span_of(start, end)
+    runner_of(runner, workers, dask_address)
 
 
 @flow(name="backfill-usage", validate_parameters=False)

@@ -16,8 +16,14 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.watch import skipped, watch
 from tasks.ingest_usage import AT_ONCE, choose, ingest_source, report, watch_sources
+from tasks.settings import Settings
 
 _RUNNER: Any = ThreadPoolTaskRunner(max_workers=AT_ONCE)
+
+
+def check(settings: Settings, sources: list[str] | None = None, shard: str | None = None) -> None:
+    """Raise what the flow would raise of its parameters."""
+    choose(settings.sources, sources, shard)
 
 
 @flow(name="ingest-usage", validate_parameters=False, task_runner=_RUNNER)

@@ -8,9 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, get_type_hints
 
-from ops.errors import Unavailable, UnknownName
+from pydantic import TypeAdapter, ValidationError
+
+from ops.errors import InvalidValue, Unavailable, UnknownName
 from tasks import prefect_server
 from tasks.resources import running_server
 from tasks.settings import Settings
@@ -45,7 +48,12 @@ def prefect_api(settings: Settings, private: str | None = None) -> Iterator[str]
 
 
 def _use(url: str) -> str:
+    from prefect.context import refresh_global_settings_context
+    from prefect.settings import get_current_settings
+
     os.environ["PREFECT_API_URL"] = url
+    if get_current_settings().api.url != url:  # it read the environment when it was imported, to check parameters
+        refresh_global_settings_context()
     return url
 
 
@@ -58,20 +66,39 @@ def _drain() -> None:
     EventsWorker.drain_all()
 
 
+def check_parameters(settings: Settings, name: str, parameters: Mapping[str, Any]) -> None:
+    """Check what a flow is asked for before there is a server to run it; its module's `check` knows more than types.
+
+    Raises:
+        UnknownName: the flow has no such parameter, or knows no such name.
+        InvalidValue: a value that the parameter cannot be.
+    """
+    quieten_prefect(settings)
+    module, flow = _flow(name)
+    types = {given: kind for given, kind in get_type_hints(flow.fn).items() if given not in ("as_of", "return")}
+    for given, value in parameters.items():
+        if given not in types:
+            raise UnknownName(f"{name}'s parameter", given, types)
+        try:
+            TypeAdapter(types[given]).validate_python(value)
+        except ValidationError as error:
+            raise InvalidValue(given, value, f"right: {error.errors()[0]['msg']}") from None
+    if hasattr(module, "check"):
+        module.check(settings, **parameters)
+
+
+def _flow(name: str) -> tuple[ModuleType, Any]:
+    module = importlib.import_module(f"flows.{name.replace('-', '_')}")
+    return module, getattr(module, name.replace("-", "_"))
+
+
 def run_flow(name: str, as_of: datetime | None, parameters: Mapping[str, Any] | None = None) -> Any:
     """Run the flow `name` and return its final state.
 
     Without Prefect's heartbeat thread, which makes every short run a second longer.
-
-    Raises:
-        UnknownName: the flow has no such parameter.
     """
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    module = importlib.import_module(f"flows.{name.replace('-', '_')}")
-    flow = getattr(module, name.replace("-", "_"))
-    for given in parameters or ():
-        if given not in flow.parameters.properties or given == "as_of":
-            raise UnknownName(f"{name}'s parameter", given, set(flow.parameters.properties) - {"as_of"})
+    _, flow = _flow(name)
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         return flow(as_of=as_of, return_state=True, **(parameters or {}))

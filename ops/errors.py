@@ -13,7 +13,7 @@ Expected outcomes (no data, inconclusive, over budget) are values, never excepti
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 _SHOWN = 200
@@ -51,6 +51,15 @@ class UnknownName(InvalidValue):
 
     def __init__(self, field: str, value: object, known: Iterable[str]) -> None:
         super().__init__(field, value, f"one of {', '.join(sorted(known)) or '(none)'}")
+
+
+def caught(check: Callable[..., object], *values: Any, **named: Any) -> list[InvalidValue]:
+    """Return what a check raises, as a list: where everything that is wrong is told at once."""
+    try:
+        check(*values, **named)
+    except InvalidValue as error:
+        return [error]
+    return []
 
 
 class NotFound(WatchkeeperError):

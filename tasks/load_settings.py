@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import reprlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         settings = Settings(**overrides)
     except UnreadableVariable as error:
-        raise SettingsError([*problems, f"environment or .env: {error}, which must be JSON"]) from None
+        raise SettingsError([*problems, Problem(f"{error}, which must be JSON", place="environment or .env")]) from None
     except ValidationError as error:
         problems += [_explain(problem, file, given) for problem in error.errors()]
     if problems:
@@ -46,12 +47,25 @@ def load_settings(**overrides: Any) -> Settings:
     return settings
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a setting, and where it stands; without a setting all of them are unreadable."""
+
+    text: str
+    setting: str = ""
+    place: str = ""  # file and line, when it comes from there
+
+    def __str__(self) -> str:
+        """Write it as one line."""
+        return ": ".join(part for part in (self.place, self.setting, self.text) if part)
+
+
 class SettingsError(WatchkeeperError):
     """Some settings are wrong."""
 
-    def __init__(self, problems: list[str]) -> None:
+    def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
-        super().__init__("\n".join(problems))
+        super().__init__("\n".join(map(str, problems)))
 
 
 def _check_syntax(file: Path) -> None:
@@ -61,7 +75,7 @@ def _check_syntax(file: Path) -> None:
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}" if mark else ""
         problem = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise SettingsError([f"{file}{where}: not readable as YAML: {problem}"]) from None
+        raise SettingsError([Problem(f"not readable as YAML: {problem}", place=f"{file}{where}")]) from None
     if tree is not None and not isinstance(tree, dict):
         raise InvalidValue(str(file), type(tree).__name__, "a YAML mapping such as `sources: […]`")
     for name in tree or ():
@@ -74,29 +88,47 @@ def _variables() -> frozenset[str]:
     try:
         names = {name.upper() for name in (*dotenv_values(".env"), *os.environ)}
     except UnicodeDecodeError as error:
-        raise SettingsError([f".env: not readable: {error}"]) from None
+        raise SettingsError([Problem(f"not readable: {error}", place=".env")]) from None
     ours = {name for name in names if name.startswith(PREFIX) or name == "DATABASE_URL"}
     return frozenset(name.removeprefix(PREFIX) for name in ours)
 
 
-def _unknown(given: frozenset[str]) -> list[str]:
+def _unknown(given: frozenset[str]) -> list[Problem]:
     known = {*Settings.model_fields, *_NOT_SETTINGS}
     strange = sorted(name for name in given if name.split("__", 1)[0].lower() not in known)
-    return [f"{PREFIX}{name}: unknown setting; known here: {', '.join(_known([]))}" for name in strange]
+    return [Problem(_unknown_setting([]), f"{PREFIX}{name}") for name in strange]
 
 
-def _explain(problem: Any, file: Path | None, given: frozenset[str]) -> str:
+def _explain(problem: Any, file: Path | None, given: frozenset[str]) -> Problem:
     path = ["database_url" if part == DATABASE_URL else part for part in problem["loc"] if part != "[key]"]
     field = ".".join(map(str, path))
-    from_variable = any("__".join(map(str, path[:end])).upper() in given for end in range(1, len(path) + 1))
-    line = _line_of(path, file) if file and not from_variable else None
-    place = f"{file}:{line}: {field}" if line else _variable(path)
-    wanted = problem["msg"]
+    line = _line(path, file, given)
+    return Problem(_told(problem, path, field), field if line else _variable(path), f"{file}:{line}" if line else "")
+
+
+def _told(problem: Any, path: list[Any], field: str) -> str:
+    wanted = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        return f"{place}: unknown setting; known here: {', '.join(_known(path[:-1]))}"
+        return _unknown_setting(path[:-1])
     if problem["type"] == "missing":
-        return f"{place}: missing, but required"
-    return f"{place}: {_shown(problem, field)} is wrong: {wanted[0].lower()}{wanted[1:]}"
+        return "missing, but required"
+    return f"{_shown(problem, field)} is wrong: {wanted[0].lower()}{wanted[1:]}"
+
+
+def place_of(path: list[Any]) -> str:
+    """Return file and line of a setting; nothing when the environment sets it, or nobody."""
+    file = config_file()
+    line = _line(path, file, _variables())
+    return f"{file}:{line}" if line else ""
+
+
+def _line(path: list[Any], file: Path | None, given: frozenset[str]) -> int | None:
+    from_variable = any("__".join(map(str, path[:end])).upper() in given for end in range(1, len(path) + 1))
+    return _line_of(path, file) if file and not from_variable else None
+
+
+def _unknown_setting(path: list[Any]) -> str:
+    return f"unknown setting; known here: {', '.join(_known(path))}"
 
 
 def _variable(path: list[Any]) -> str:

@@ -24,7 +24,7 @@ FLOOR = 15
 def running_server(settings: Settings) -> Iterator[str]:
     """Yield the URL of a database that is there on the configured Postgres; an embedded one runs inside the block."""
     if settings.database_url is not None:
-        yield _with_driver(settings.database_url.get_secret_value())
+        yield with_driver(settings.database_url.get_secret_value())
         return
     with Cluster(settings.home).use() as cluster:
         yield cluster.url("postgres")
@@ -48,7 +48,7 @@ def database_url(settings: Settings, database: str | None = None) -> str:
     """Return the SQLAlchemy URL of the configured Postgres, or of another `database` beside it."""
     if settings.database_url is None:
         return Cluster(settings.home).url(database or settings.database)
-    url = sa.make_url(_with_driver(settings.database_url.get_secret_value()))
+    url = sa.make_url(with_driver(settings.database_url.get_secret_value()))
     return (url.set(database=database) if database else url).render_as_string(hide_password=False)
 
 
@@ -92,7 +92,7 @@ def foreign_database(url: str, field: str) -> Iterator[sa.Connection]:
         sqlalchemy.exc.DBAPIError: no connection.
     """
     options = {"connect_timeout": 10, "application_name": "watchkeeper", "prepare_threshold": None}  # fit for poolers
-    engine = sa.create_engine(_with_driver(url, field), poolclass=sa.NullPool, connect_args=options)
+    engine = sa.create_engine(with_driver(url, field), poolclass=sa.NullPool, connect_args=options)
     with engine.connect() as connection:
         yield connection.execution_options(postgresql_readonly=True)
 
@@ -138,7 +138,12 @@ def _check_version(connection: sa.Connection) -> None:
         raise InvalidValue("database", f"Postgres {version}", f"Postgres {FLOOR} or later")
 
 
-def _with_driver(url: str, field: str = "DATABASE_URL") -> str:
+def with_driver(url: str, field: str = "DATABASE_URL") -> str:
+    """Return a Postgres URL with the name of our driver.
+
+    Raises:
+        InvalidValue: not a Postgres URL; it stood in the setting `field`.
+    """
     scheme, colon, rest = url.partition("://")
     known = scheme in {"postgres", "postgresql", "postgresql+psycopg"}
     if not known or not colon or not _is_readable(f"postgresql+psycopg://{rest}"):

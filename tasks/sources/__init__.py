@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pydantic import SecretStr
 
-from ops.errors import InvalidValue, UnknownName, WatchkeeperError
+from ops.errors import InvalidValue, UnknownName
 from tasks.settings import Source
 from tasks.sources import (
     anthropic,
@@ -47,29 +49,27 @@ def kind_of(source: Source) -> Kind:
         UnknownName: no such kind.
         InvalidValue: a setting that the kind needs is missing.
     """
-    if source.kind not in KINDS:
-        raise UnknownName(f"sources.{source.name}.kind", source.kind, KINDS)
-    kind = KINDS[source.kind]
+    for problem in _lacking(source):
+        raise problem
+    return KINDS[source.kind]
+
+
+def problems_of(source: Source) -> list[InvalidValue]:
+    """Return all that is wrong with a source's settings, as far as that shows without asking anybody."""
+    kind = KINDS.get(source.kind)
+    checks = kind.checks if kind else ()
+    return [*_lacking(source), *(problem for check in checks for problem in check(source))]
+
+
+def _lacking(source: Source) -> Iterator[InvalidValue]:
+    kind = KINDS.get(source.kind)
+    if kind is None:
+        yield UnknownName(f"sources.{source.name}.kind", source.kind, KINDS)
+        return
     for name in ("path",) if isinstance(kind, FileKind) else kind.needs:
         given = getattr(source, name)
         if not (given.get_secret_value() if isinstance(given, SecretStr) else given):
-            raise InvalidValue(f"sources.{source.name}.{name}", "", f"set: kind {source.kind} needs it")
-    return kind
-
-
-def problems_of(source: Source) -> list[WatchkeeperError]:
-    """Return what is wrong with a source's settings, as far as that shows without asking anybody."""
-    try:
-        checks = kind_of(source).checks
-    except InvalidValue as error:
-        return [error]
-    found: list[WatchkeeperError] = []
-    for check in checks:
-        try:
-            check(source)
-        except InvalidValue as error:
-            found.append(error)
-    return found
+            yield InvalidValue(f"sources.{source.name}.{name}", "", f"set: kind {source.kind} needs it")
 
 
 def file_kind_of(source: Source) -> FileKind:

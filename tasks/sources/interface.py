@@ -155,7 +155,7 @@ def _identity(crc: int, position: int, raw: bytes) -> str:
 
 
 RowParser = Callable[[Source, Any], Iterable[Record]]  # one row of a page, decoded JSON; raises InvalidValue
-Check = Callable[[Source], None]  # of the settings, without asking anybody; raises InvalidValue
+Check = Callable[[Source], Iterable[InvalidValue]]  # what is wrong with the settings, without asking anybody
 Decoder = Callable[[Lines], Batch]  # validates too; a bad row never raises, it becomes a reject
 
 

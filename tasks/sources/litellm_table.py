@@ -20,7 +20,7 @@ from ops.window import Window
 from tasks.settings import Source
 from tasks.sources.interface import Batch, QueryKind, collect
 from tasks.sources.litellm_rows import parse, parse_again
-from tasks.sources.postgres import PAGE, prepare, reading
+from tasks.sources.postgres import PAGE, prepare, reading, wrong_address
 
 TABLE = "LiteLLM_SpendLogs"
 _COLUMNS = (
@@ -94,4 +94,4 @@ def _utc(when: datetime) -> sa.Cast[datetime]:
     return sa.cast(sa.literal(when.astimezone(UTC).replace(tzinfo=None).isoformat()), sa.DateTime)
 
 
-KIND = QueryKind(batches, needs=("database_url",), longest=timedelta(days=1), row=parse_again)
+KIND = QueryKind(batches, needs=("database_url",), longest=timedelta(days=1), row=parse_again, checks=(wrong_address,))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -15,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ops.errors import InvalidValue, UnknownName
+from ops.errors import InvalidValue, UnknownName, caught
 from ops.usage import (
     EARLIEST,
     MAX_SKEW,
@@ -47,7 +48,9 @@ class Mapping:
     """How the rows of one source become events."""
 
     def __init__(self, source: Source, now: datetime, header: list[str] | None = None) -> None:
-        check_mapping(source, header)
+        for problem in unknown_fields(source):
+            raise problem
+        _check_header(source, header)
         self.columns = {field: source.columns.get(field, field) for field in FIELDS if field not in source.values}
         self.values = source.values
         self.zone = ZoneInfo(source.timezone) if source.timezone else None
@@ -235,21 +238,26 @@ def _time(value: Any, zone: ZoneInfo | None) -> datetime:
     raise InvalidValue("occurred_at", value, "a time with a zone (for naive times name one: --timezone UTC)")
 
 
-def check_constants(source: Source) -> None:
-    """Raise InvalidValue for a constant that its field cannot be; without this every row is a reject that says so."""
+def unknown_fields(source: Source) -> Iterator[InvalidValue]:
+    """Yield the fields of a mapping that events do not have."""
+    for setting in ("columns", "values"):
+        for field in getattr(source, setting):
+            if field not in FIELDS:
+                yield UnknownName(f"sources.{source.name}.{setting}", field, FIELDS)
+
+
+def wrong_constants(source: Source) -> Iterator[InvalidValue]:
+    """Yield the constants that their fields cannot be; without this every row is a reject that says so."""
     usual = {"event_id": "x", "vendor": "x", "model": "x", "occurred_at": EARLIEST.isoformat(), **_DEFAULTS}
-    zone = ZoneInfo(source.timezone) if source.timezone else None
-    try:
-        _event({**usual, **source.values}, zone)
-    except InvalidValue as error:
-        raise InvalidValue(f"sources.{source.name}.values.{error.field}", error.value, error.limit) from None
+    zone, now = ZoneInfo(source.timezone) if source.timezone else None, datetime.now(UTC)
+    for field in (field for field in source.values if field in FIELDS):
+        values = {**usual, field: source.values[field]}
+        for error in caught(lambda values: validate(_event(values, zone), now), values):
+            yield InvalidValue(f"sources.{source.name}.values.{field}", error.value, error.limit)
 
 
-def check_mapping(source: Source, header: list[str] | None) -> None:
-    """Raise UnknownName for a field that events do not have, or a column that the header does not."""
-    for field in (*source.columns, *source.values):
-        if field not in FIELDS:
-            raise UnknownName("mapped field", field, FIELDS)
+def _check_header(source: Source, header: list[str] | None) -> None:
+    """Raise UnknownName for a column that the header does not have."""
     for field, column in source.columns.items():
         if header is not None and column not in header:
             raise UnknownName(f"column of {field}", column, header)
@@ -262,7 +270,7 @@ def _decoder(make: type[JsonLines] | type[CsvRows]) -> Any:
     return decoder
 
 
-CHECKS = (lambda source: check_mapping(source, None), check_constants)
+CHECKS = (unknown_fields, wrong_constants)
 JSONL = FileKind(_decoder(JsonLines), checks=CHECKS)
 CSV = FileKind(_decoder(CsvRows), has_header=True, checks=CHECKS)
 PARQUET = FileKind(_decoder(JsonLines), is_table=True, checks=CHECKS)

@@ -6,7 +6,8 @@ read-only, behind a server-side cursor. Before it: `tasks/load_window.py` asks f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import sqlalchemy as sa
 
-from ops.errors import InvalidValue, Refused, Unavailable
+from ops.errors import InvalidValue, Refused, Unavailable, caught
 from ops.usage import UsageEvent
 from ops.window import Window
 from tasks.settings import Source
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 PAGE = 5000
 _SETTINGS = ("statement_timeout = '10min'", "timezone = 'UTC'", "datestyle = 'ISO'")
 _PARAMETERS = {"start", "end"}
+_WITH_ID = "with a column for event_id: a row that is read again must be known again"
 
 
 def batches(source: Source, window: Window) -> Iterator[Batch]:
@@ -77,9 +79,23 @@ def prepare(connection: sa.Connection) -> None:
         connection.execute(sa.text(f"SET LOCAL {setting}"))
 
 
-def check_query(source: Source) -> None:
-    """Raise InvalidValue for a query with other parameters than :start and :end."""
-    _statement(source)
+def wrong_address(source: Source) -> Iterable[InvalidValue]:
+    """Return the problem of a `database_url` that is no URL of a Postgres."""
+    from tasks.resources import with_driver
+
+    given = source.database_url.get_secret_value()
+    return caught(with_driver, given, f"sources.{source.name}.database_url") if given else ()
+
+
+def wrong_query(source: Source) -> Iterator[InvalidValue]:
+    """Yield what shows without Postgres: other parameters than :start and :end, an id that no column can be."""
+    if not source.query:
+        return
+    yield from caught(_statement, source)
+    column = source.columns.get("event_id", "event_id")
+    named = re.search(rf"\*|\btable\b|(?<!\w){re.escape(column)}(?!\w)", source.query, re.IGNORECASE)
+    if "event_id" in source.values or not named:  # `*` and TABLE: only Postgres knows the columns
+        yield InvalidValue(f"sources.{source.name}.query", source.query, _WITH_ID)
 
 
 def _statement(source: Source) -> sa.TextClause:
@@ -95,8 +111,7 @@ def _statement(source: Source) -> sa.TextClause:
 def _mapping(source: Source, window: Window, names: list[str]) -> Mapping:
     mapping = Mapping(source, window.end, names)
     if mapping.columns.get("event_id") not in names:
-        limit = "with a column for event_id: a row that is read again must be known again"
-        raise InvalidValue(f"sources.{source.name}.query", f"a query of {', '.join(names)}", limit)
+        raise InvalidValue(f"sources.{source.name}.query", f"a query of {', '.join(names)}", _WITH_ID)
     return mapping
 
 
@@ -137,4 +152,4 @@ def _row(source: Source, row: Any) -> tuple[UsageEvent]:
     return (Mapping(source, datetime.now(UTC)).event(row, ""),)
 
 
-KIND = QueryKind(batches, row=_row, checks=(*CHECKS, check_query))
+KIND = QueryKind(batches, row=_row, checks=(wrong_address, wrong_query, *CHECKS))

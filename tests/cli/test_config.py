@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,6 @@ import yaml
 from click.testing import CliRunner
 
 from cli.main import watchkeeper
-from ops.errors import WatchkeeperError
-from tasks.load_settings import SettingsError
 from tasks.settings import Settings
 
 HIDDEN = "xoxb-do-not-tell"
@@ -30,53 +30,50 @@ def said(*words: str) -> str:
 
 def test_check_without_a_file_says_that_the_defaults_are_fine() -> None:
     assert said("check") == "the settings are fine (no file: environment and defaults)\n"
-    assert json.loads(said("check", "--json")) == {"ok": True, "file": None, "sources": 0}
+    assert json.loads(said("check", "--json")) == {"ok": True, "file": None, "problems": []}
 
 
 def test_check_names_the_file_that_is_in_force() -> None:
     Path("watchkeeper.yaml").write_text("sources: [{name: gateway, path: logs/*.jsonl}]\n")
     assert said("check") == "the settings are fine (watchkeeper.yaml)\n"
-    assert json.loads(said("check", "--json")) == {"ok": True, "file": "watchkeeper.yaml", "sources": 1}
+    assert json.loads(said("check", "--json")) == {"ok": True, "file": "watchkeeper.yaml", "problems": []}
 
 
-@pytest.mark.parametrize(
-    ("source", "error", "text"),
-    [
-        pytest.param(
-            "kind: nonsense", SettingsError, "sources.a.kind: 'nonsense' is not one of anthropic, csv", id="its kind"
-        ),
-        pytest.param("kind: jsonl, columns: {nonsense: x}", SettingsError, "nonsense", id="a field that it maps"),
-        pytest.param("name: b}, {name: b", SettingsError, "there twice: b", id="whose name another has"),
-        pytest.param(
-            "kind: jsonl, values: {input_tokens: many}",
-            SettingsError,
-            r"sources\.a\.values\.input_tokens: 'many' is not of the right type",
-            id="a constant",
-        ),
-        pytest.param(
-            "kind: postgres, database_url: x, query: SELECT 1", SettingsError, "parameters :start", id="a query"
-        ),
-        pytest.param("url: 'http://[::1'", SettingsError, "not an address such as", id="an address"),
-        pytest.param("kin: csv", SettingsError, "known here: api_key, columns, database_url, kind", id="a setting"),
-    ],
-)
-def test_check_finds_what_is_unknown_of_a_source(source: str, error: type[WatchkeeperError], text: str) -> None:
-    Path("watchkeeper.yaml").write_text(f"sources: [{{name: a, path: x, {source}}}]\n")
-    with pytest.raises(error, match=text):
-        said("check")
+WRONG = "tenant: a b\nsources:\n- {name: a, kind: nonsense}\n- {name: b}\n"
 
 
-def test_check_finds_everything_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WATCHKEEPER_RECEIVER__TOKEN", "short")
-    monkeypatch.setenv("DATABASE_URL", "mysql://me:secret@host/db")
-    Path("watchkeeper.yaml").write_text(
-        "sources: [{name: a, kind: nonsense}, {name: b, kind: csv, path: x, columns: {nonsense: x}}, {name: c}]\n"
-    )
-    with pytest.raises(SettingsError) as caught:
-        said("check")
-    found = ("sources.a.kind", "mapped field", "sources.c.path", "receiver.token", "DATABASE_URL: 'mysql://…'")
-    assert len(caught.value.problems) == len(found)
-    assert all(name in problem for name, problem in zip(found, caught.value.problems, strict=True))
+def test_check_prints_a_line_for_each_wrong_setting_and_ends_with_2() -> None:
+    Path("watchkeeper.yaml").write_text(WRONG)
+    result = CliRunner().invoke(watchkeeper, ["config", "check"])
+    assert result.exit_code == 2
+    assert [line.split()[:2] for line in result.stdout.splitlines()[2:]] == [
+        ["watchkeeper.yaml:1", "tenant"],
+        ["watchkeeper.yaml:3", "sources.a.kind"],
+        ["watchkeeper.yaml:4", "sources.b.path"],
+    ]
+
+
+def test_check_writes_whole_lines_into_a_pipe_however_narrow_the_terminal(clean_environment: dict[str, str]) -> None:
+    Path("watchkeeper.yaml").write_text(f"{WRONG}- {{name: [red], path: {'long ' * 60}}}\n")
+    command = [sys.executable, "-m", "cli.main", "config", "check"]
+    environment = clean_environment | {"COLUMNS": "40"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert len(done.stdout.splitlines()) == 2 + 4  # title and header, and a line each
+    assert "['red'] is wrong" in done.stdout
+    assert "litellm_api, litellm_rows, litellm_table, openai, otel, parquet, postgres, scores" in done.stdout
+
+
+def test_check_as_json_lists_each_wrong_setting_and_ends_with_2() -> None:
+    Path("watchkeeper.yaml").write_text(WRONG)
+    result = CliRunner().invoke(watchkeeper, ["config", "check", "--json"])
+    assert result.exit_code == 2
+    document = json.loads(result.stdout)
+    assert (document["ok"], document["file"]) == (False, "watchkeeper.yaml")
+    assert [problem["setting"] for problem in document["problems"]] == ["tenant", "sources.a.kind", "sources.b.path"]
+    assert document["problems"][2] == {
+        "text": "'' is not set: kind litellm needs it", "setting": "sources.b.path", "place": "watchkeeper.yaml:4",
+    }  # fmt: skip
 
 
 def test_show_prints_every_setting_as_yaml_that_can_be_read_back() -> None:

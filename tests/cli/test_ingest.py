@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from cli.main import watchkeeper
-from ops.errors import InvalidValue, NotFound, Unavailable, UnknownName
+from ops.errors import InvalidValue, NotFound, Unavailable
 from tasks.settings import Settings
 from tasks.stores.tables import ingest_files, prompt_texts, usage_events
 
@@ -133,13 +133,22 @@ def test_tenant_is_that_of_the_settings(engine: sa.Engine, monkeypatch: pytest.M
 
 
 WRONG = {
-    "an unknown kind": (("--kind", "litelm"), UnknownName, "'litelm' is not one of anthropic, csv, .*scores"),
+    "an unknown kind": (("--kind", "litelm"), InvalidValue, "'litelm' is not one of anthropic, csv, .*scores"),
     "a kind that is no name": (("--kind", "lite llm"), InvalidValue, "--kind: 'lite llm' is not right"),
     "a mapping without a column": (("--map", "occurred_at"), InvalidValue, "--map: 'occurred_at' is not FIELD=COLUMN"),
     "a mapping to a blank column": (("--map", "occurred_at= "), InvalidValue, "--map: .* is not FIELD=COLUMN"),
     "a mapping without a field": (("--map", "=timestamp"), InvalidValue, "--map: '=timestamp' is not FIELD=COLUMN"),
     "a value without a field": (("--set", "openai"), InvalidValue, "--set: 'openai' is not FIELD=VALUE"),
-    "a field that events do not have": (("--set", "vendr=openai"), UnknownName, "mapped field: 'vendr' is not one of"),
+    "a field that events do not have": (
+        ("--kind", "jsonl", "--set", "vendr=openai"),
+        InvalidValue,
+        "--set: 'vendr' is not one of",
+    ),
+    "a value that its field cannot be": (
+        ("--kind", "jsonl", "--set", "input_tokens=many"),
+        InvalidValue,
+        "--set input_tokens: 'many' is not of the right type",
+    ),
     "an unknown time zone": (("--timezone", "Berlin"), InvalidValue, "--timezone: 'Berlin' is not right: .*IANA"),
     "a source that is no name": (("--source", "my source"), InvalidValue, "--source: 'my source' is not right"),
 }

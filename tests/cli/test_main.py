@@ -100,6 +100,10 @@ USAGE = {
     "an unknown option": (("--nope",), "No such option '--nope'."),
     "an unknown option of a subcommand": (("db", "status", "--nope"), "No such option '--nope'."),
     "a surplus argument": (("db", "status", "now"), "Got unexpected extra argument (now)"),
+    "a line break in what was typed": (
+        ("db", "status", "a\n\x1b[31m"),
+        "Got unexpected extra argument (a\nwatchkeeper: [31m)",
+    ),
     "a missing argument": (("rollout", "abort"), "Missing argument 'ROLLOUT_ID'."),
 }
 
@@ -155,7 +159,7 @@ def test_failure_is_one_line_and_its_exit_code_for(
 
 def test_settings_errors_are_one_line_each(folder: Path, run) -> None:
     (folder / "watchkeeper.yaml").write_text("tenant: a b\nplanz: {}\n")
-    code, _, err = run("config", "check")
+    code, _, err = run("config", "show")
     assert code == 2
     assert [line.split(": ")[1:3] for line in err.splitlines()] == [
         ["watchkeeper.yaml:1", "tenant"],

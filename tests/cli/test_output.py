@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cli.output import coloured, print_json, print_table, progress_bar
+from cli.output import coloured, escaped, print_json, print_table, progress_bar, say
 
 
 def test_json_writes_money_as_numbers_and_times_in_iso_8601(capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,6 +44,34 @@ def test_table_aligns_numbers_right_and_leaves_unknown_cells_empty(capsys: pytes
 def test_table_shows_a_cell_as_it_is_whatever_a_user_wrote_there(cell: str, capsys: pytest.CaptureFixture[str]) -> None:
     print_table("Reasons", ("Reason",), [(cell,)])
     assert capsys.readouterr().out.splitlines()[-1].rstrip() == cell
+
+
+STEERING = "a\x1b[2J\x9b31m\x85\u202eb\tc\nd"  # clears the screen; the same in C1; turns the direction of reading
+
+
+def test_table_shows_nothing_that_steers_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(f"[red]{STEERING}", ("Reason", "State"), [(STEERING, coloured(STEERING, "red"))])
+    title, _, row = capsys.readouterr().out.splitlines()
+    assert title.rstrip() == "[red]a[2J31m b c d"
+    assert row.rstrip() == "a[2J31m b c d  a[2J31m b c d"
+
+
+def test_line_shows_nothing_that_steers_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say(f"[red]{STEERING}")
+    assert capsys.readouterr().out == "[red]a[2J31mbc\nd\n"
+
+
+def test_json_writes_what_steers_a_terminal_as_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({STEERING: STEERING})
+    said = capsys.readouterr().out
+    assert json.loads(said) == {STEERING: STEERING}
+    assert said.replace("\n", "").isprintable()
+
+
+def test_escaped_text_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.text import Text
+
+    assert Text.from_markup(f"[bold]{escaped('[red]x[/red]')}[/]").plain == "[red]x[/red]"
 
 
 def test_table_for_a_file_is_as_wide_as_its_cells(capsys: pytest.CaptureFixture[str]) -> None:

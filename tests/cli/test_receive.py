@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import watchkeeper
+from ops.errors import InvalidValue
 
 
 def test_help_names_the_routes_and_shows_how_to_post() -> None:
@@ -30,3 +31,9 @@ def test_receiver_does_not_start_with_a_token_like(token: str, shown: str, clean
     assert shown in done.stderr
     assert "at least 16 characters" in done.stderr
     assert "guess-me" not in done.stderr
+
+
+def test_receiver_does_not_take_an_empty_host_for_every_address() -> None:
+    error = CliRunner().invoke(watchkeeper, ["receive", "--host", "", "--insecure-no-token"]).exception
+    assert isinstance(error, InvalidValue)
+    assert str(error) == "--host: '' is not an address such as 127.0.0.1"

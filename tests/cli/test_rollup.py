@@ -119,7 +119,17 @@ def test_days_are_those(engine: sa.Engine, command: str, words: tuple[str, ...],
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        pytest.param(("--from", "2026-03-05", "--to", "2026-03-04"), "window.end", id="ends before it begins"),
+        pytest.param(
+            ("--from", "2026-03-05", "--to", "2026-03-04"),
+            "--to: '2026-03-04 00:00' is not after --from 2026-03-05 00:00",
+            id="ends before it begins",
+        ),
+        pytest.param(
+            ("--from", "2030-01-01"),
+            "--to: .* is not after --from 2030-01-01 00:00",
+            id="begins after all that there is",
+        ),
+        pytest.param(("--to", "2015-01-01"), "--to: '2015-01-01 00:00' is not after --from 2015", id="is nothing"),
         pytest.param(("--from", "1999-01-01"), "--from: '1999-01-01'", id="before there was usage"),
         pytest.param(("--to", "2999-01-01"), "--to: '2999-01-01'", id="in a thousand years"),
     ],

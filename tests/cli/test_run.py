@@ -140,6 +140,30 @@ def test_run_sets_parameters_of_the_flow(api: str, text: str, line: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("flow", "text", "complaint"),
+    [
+        pytest.param("ingest-usage", 'sources=["nosuch"]', "sources: 'nosuch' is not one of gateway", id="a source"),
+        pytest.param("ingest-usage", "sources=gateway", "sources: 'gateway' is not right: Input", id="no list"),
+        pytest.param("backfill-usage", "source=nosuch", "source: 'nosuch' is not one of gateway", id="another source"),
+        pytest.param("backfill-usage", "source=gateway", "start: None is not a time such as", id="no time"),
+        pytest.param("backfill-usage", "workers=many", "workers: 'many' is not right: Input", id="no number"),
+        pytest.param("keep-watch", "sources=[]", "keep-watch's parameter: 'sources' is not one of (none)", id="none"),
+    ],
+)  # fmt: skip
+def test_run_refuses_a_parameter_before_it_starts_a_server(
+    flow: str, text: str, complaint: str, clean_environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "watchkeeper.yaml").write_text("sources: [{name: gateway, path: x}]\n")
+    command = [sys.executable, "-m", "cli.main", "run", flow, "--set", text]
+    environment = clean_environment | {"WATCHKEEPER_HOME": str(tmp_path / "home"), "WATCHKEEPER_PREFECT_PORT": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"watchkeeper: {complaint}")
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["prefect"]  # no database, no server's log
+
+
+@pytest.mark.parametrize(
     ("text", "complaint"),
     [
         pytest.param("shards=1/2", "ingest-usage's parameter: 'shards' is not one of shard, sources", id="unknown"),

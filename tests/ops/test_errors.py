@@ -4,7 +4,16 @@ import pickle
 
 import pytest
 
-from ops.errors import Incomplete, InvalidValue, NotFound, Unavailable, UnknownName, WatchkeeperError, in_words
+from ops.errors import (
+    Incomplete,
+    InvalidValue,
+    NotFound,
+    Unavailable,
+    UnknownName,
+    WatchkeeperError,
+    caught,
+    in_words,
+)
 
 TEXTS = {
     "a value that breaks its limit names field, value and limit": (
@@ -107,3 +116,23 @@ def test_value_that_python_cannot_write_is_named_all_the_same() -> None:
 )
 def test_error_in_words(error: Exception, words: str) -> None:
     assert in_words(error) == words
+
+
+def test_caught_returns_the_invalid_value_that_a_check_raises() -> None:
+    wrong = InvalidValue("days", -1, "above 0")
+
+    def check(days: int, *, strict: bool) -> int:
+        if strict and days < 0:
+            raise wrong
+        return days
+
+    assert caught(check, -1, strict=True) == [wrong]
+    assert caught(check, 1, strict=True) == []
+
+
+def test_caught_lets_other_errors_pass() -> None:
+    def away() -> None:
+        raise Unavailable("database", "cut")
+
+    with pytest.raises(Unavailable):
+        caught(away)

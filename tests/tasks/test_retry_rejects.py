@@ -164,7 +164,7 @@ def test_each_header_of_a_source_is_read_as_its_own(target: Target, tmp_path: Pa
 
 WRONG = {
     "a column that the file does not have": ({"columns": {"feature": "f"}}, "column of feature: 'f' is not one of"),
-    "a field that events do not have": ({"values": {"vendr": "x"}}, "mapped field: 'vendr' is not one of"),
+    "a field that events do not have": ({"values": {"vendr": "x"}}, "sources.trace.values: 'vendr' is not one of"),
 }
 
 

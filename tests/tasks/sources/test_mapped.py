@@ -202,9 +202,9 @@ def test_json_row_is_refused_with_field_and_reason(line: bytes, reason: str) -> 
 MAPPINGS = {
     "a field that events do not have": (
         {"columns": {"when": "timestamp"}},
-        "mapped field: 'when' is not one of cache_hit",
+        "columns: 'when' is not one of cache_hit",
     ),
-    "a value for a field that events do not have": ({"values": {"vendr": "x"}}, "mapped field: 'vendr' is not one of"),
+    "a value for a field that events do not have": ({"values": {"vendr": "x"}}, "values: 'vendr' is not one of"),
     "a column that the file does not have": (
         {"columns": {"occurred_at": "time"}},
         "column of occurred_at: 'time' is not one of input_tokens, note, output_tokens, timestamp",

@@ -1,0 +1,41 @@
+"""The times that options take: ISO 8601, UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from ops.errors import InvalidValue
+from ops.window import Window
+
+DAY = click.DateTime(["%Y-%m-%d"])
+TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+
+
+def checked_time(option: str, when: datetime | None) -> datetime | None:
+    """Return a time of an option as UTC when there can be usage at it.
+
+    Raises:
+        InvalidValue: before 2015, or more than ten years from now.
+    """
+    from ops.usage import EARLIEST
+
+    if when is None:
+        return None
+    when, latest = when.replace(tzinfo=UTC), datetime.now(UTC) + timedelta(days=3650)
+    if not EARLIEST <= when <= latest:
+        raise InvalidValue(option, f"{when:%Y-%m-%d}", f"between {EARLIEST:%Y-%m-%d} and {latest:%Y-%m-%d}")
+    return when
+
+
+def checked_span(start: datetime, end: datetime, names: tuple[str, str] = ("--from", "--to")) -> Window:
+    """Return the span of two options.
+
+    Raises:
+        InvalidValue: there can be no usage at one of them, or the second is not after the first.
+    """
+    first, last = checked_time(names[0], start), checked_time(names[1], end)
+    if not first or not last or first >= last:
+        raise InvalidValue(names[1], f"{end:%Y-%m-%d %H:%M}", f"after {names[0]} {start:%Y-%m-%d %H:%M}")
+    return Window(first, last)
