@@ -30,7 +30,8 @@ ON COMMIT DROP
 """
 _CALLS = """
 SELECT event_id, occurred_at,
-       hashtextextended(jsonb_build_array(operation, vendor, model, prompt_version, prompt_hash)::text, 0),
+       hashtextextended(prompt_hash, hashtextextended(coalesce(prompt_version, ''), hashtextextended(
+           model, hashtextextended(vendor, hashtextextended(operation, 0))))),
        operation = 'embedding', status = 'success'
   FROM watchkeeper.usage_events
  WHERE tenant_id = %s AND occurred_at >= %s AND occurred_at < %s AND prompt_hash IS NOT NULL
