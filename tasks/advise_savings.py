@@ -73,8 +73,8 @@ def _replay(connection: sa.Connection, settings: Settings, window: Window) -> di
     for batch in store.calls(connection, settings.tenant, window):
         found = [call for call in batch if caches[call[3]].asks(call[2], call[1], storable=call[4])]
         store.keep_repeated(connection, found)
-        for call in found:
-            answered[call.is_embedding] += 1
+        for *_, is_embedding, _ in found:
+            answered[is_embedding] += 1
     return {Lever.RESPONSE_CACHE: answered[False], Lever.EMBEDDING_CACHE: answered[True]}
 
 

@@ -67,7 +67,7 @@ WORDS: Mapping[Lever, Words] = {
     ),
     Lever.CONTEXT_TRIMMING: Words(
         0.30,
-        "input above the smallest context that evaluations admit is cut, cached tokens first",
+        "input above the smallest context that evaluations of the route's main model admit is cut, cached tokens first",
         "holds for inputs like the evaluated ones; a cut within a shared prefix loses its discount",
     ),
     Lever.CHEAPER_MODEL: Words(
