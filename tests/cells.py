@@ -1,4 +1,4 @@
-"""Cells made by hand at prices that can be reckoned with: a token of the dear model is a dollar, of the cheap a dime."""
+"""Cells made by hand, at prices to reckon with: a token of the dear model is a dollar, of the cheap a dime."""
 
 from __future__ import annotations
 

@@ -138,8 +138,7 @@ def pull(lever: Lever, cell: Cell, plan: Plan, prices: Prices) -> Cell | None:
             return _prefix_cached(cell, plan, prices)
         case Lever.BATCH_API:
             return _batched(cell, plan, prices)
-        case Lever.MICRO_BATCHING:
-            return cell
+    return cell
 
 
 def _card(cell: Cell, prices: Prices, size: int | None = None) -> RateCard | None:

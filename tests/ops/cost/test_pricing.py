@@ -289,7 +289,7 @@ def test_cost_takes_the_first_card_that_applies_and_none_without_one() -> None:
 
 def test_sums_are_priced_like_the_calls_they_are_of() -> None:
     [card] = rate_cards("anthropic", "claude-haiku-4-5", None, date(2026, 11, 1))
-    # 700 uncached at 1 $, 200 read at 0.10 $, 60 written at 1.25 $, 40 for an hour at 2 $, 50 of output at 5 $ a million
+    # 700 uncached at 1 $, 200 read at 0.10 $, 60 written at 1.25 $, 40 for an hour at 2 $, 50 out at 5 $ a million
     sums = TokenSums(2, 1000, 200, 100, 50, 40)
     assert price_of(sums, card) == Decimal("0.000700") + Decimal("0.000020") + Decimal("0.000075") + Decimal(
         "0.000080"

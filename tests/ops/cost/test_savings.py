@@ -103,6 +103,13 @@ def test_interval_needs_two_weeks() -> None:
     assert (steady.low, steady.high) == (140, 140)
 
 
+def test_interval_is_of_all_days_also_those_of_which_nothing_is_left() -> None:
+    advice = days_of([100, 0] * 7)
+    later = by_lever(advice)[Lever.MICRO_BATCHING].interval
+    assert later is not None
+    assert (later.low, later.high) == (0, 0)
+
+
 def test_interval_encloses_the_saving_of_days_that_differ_and_is_the_same_every_time() -> None:
     saved = [10, 30, 20, 40, 10, 5, 0] * 2 + [20, 50, 30, 60, 20, 10, 5] * 2
     one, other = days_of(saved), days_of(saved)
