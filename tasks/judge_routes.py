@@ -165,9 +165,12 @@ class SizedRoute:
         both = (("input", use.input, self.limits.max_input, needless, self.input_saved_usd),
                 ("output", use.output, self.limits.max_output, "", self.output_saved_usd))  # fmt: skip
         for name, found, limit, share, saved in both:
-            if found is not None:
+            start = (use.route or "(none)", f"{use.requests:,}", name)
+            if found is None:
+                yield (*start, "unknown", *[""] * 7)
+            else:
                 counts = (f"{count:,}" for count in (found.p50, found.p90, found.p95, found.p99, found.max, limit))
-                yield use.route or "(none)", f"{use.requests:,}", name, *counts, share, usd(saved)
+                yield (*start, *counts, share, usd(saved))
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,7 @@ def test_message_shows_every_lever_in_columns(engine: sa.Engine, settings: Setti
     assert lines[:3] == [
         "Lever             rule    alone           after                    80 %",
         "Response cache    -50%   $10.00  50.0%   $10.00  50.0%  $9.00 to $11.00",
-        "Embedding cache   -50%    $0.00   0.0%    $0.00   0.0%  $0.00 to $0.00",
+        "Embedding cache   -50%    $0.00   0.0%    $0.00   0.0%   $0.00 to $0.00",
     ]
     assert lines[3].split() == ["Context", "trimming", "-30%", "unknown", "unknown"]
 
