@@ -48,6 +48,16 @@ def test_cheaper_model_that_is_as_good_is_chosen_at_the_price_of_the_same_tokens
     assert found.saved_usd == Decimal("0.43005")
 
 
+def test_negotiated_price_of_the_other_model_goes_before_the_book_s(engine: sa.Engine, settings: Settings) -> None:
+    load(engine, [chat()])
+    for model in (LARGE, SMALL):
+        evaluate(engine, model, passed=450)
+    contract = {"contract": "deal", "vendor": "openai", "model": "gpt-4o-mini", "input": "0.05", "output": "0.2"}
+    [found] = select(engine, Settings(prices=[contract])).decisions
+    # 100,000 tokens at 0.05 $ and 1,000 at 0.20 $ a million
+    assert found.candidates[0].cost_usd == Decimal("0.0052")
+
+
 def test_larger_inputs_pay_the_other_model_s_price_of_large_inputs(engine: sa.Engine, settings: Settings) -> None:
     load(engine, [chat(), chat(input_tokens=300_000)])
     for model in (LARGE, "google/gemini-2.5-pro"):
