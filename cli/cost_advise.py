@@ -40,7 +40,7 @@ def command(days: int, as_json: bool) -> None:
     if not advised.advice.cost_usd:
         return
     print_table("", COLUMNS, advised.rows())
-    changes = [f"proposed: {change['flag']}: {change['from']} -> {change['to']}" for change in advised.proposals]
+    changes = [f"proposed: {change['flag']}: from {change['from']} to {change['to']}" for change in advised.proposals]
     for line in (*advised.notes(), *changes, *realised_lines(advised)):
         say(line)
     if advised.unpriced_events:

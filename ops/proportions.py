@@ -77,6 +77,10 @@ class Pairs:
             low, high = (middle, high) if _tango(self, middle) > z else (low, middle)
         return low
 
+    def upper(self, confidence: float = 0.95) -> float:
+        """Return the one-sided upper bound of the difference; 1 without pairs."""
+        return -Pairs(self.losses, self.wins, self.n).lower(confidence)
+
     def needed(self, drop: float, confidence: float = 0.95, power: float = 0.8) -> int:
         """Return how many pairs show, with this power, that an equally good second is not worse by `drop`.
 

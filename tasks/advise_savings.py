@@ -26,7 +26,6 @@ from ops.scaling.cache_replay import Replay
 from ops.window import Window, full_days
 from tasks.judge_routes import Routes, look_at
 from tasks.notify import notify, routes_of
-from tasks.price_usage import card_of
 from tasks.settings import Savings, Settings, SwitchedOn
 from tasks.show_savings import Advised, headline, message_text
 from tasks.stores import costs
@@ -56,7 +55,7 @@ def advise_savings(engine: sa.Engine, settings: Settings, now: datetime, days: i
         **_unknown_caches(hashed), **_unknown_context(routes, limits), **_unknown_models(decisions),
         **_unknown_prefix(judged), **_unknown_batch(settings.savings),
     }  # fmt: skip
-    advice = advise(cells, plan, unknown, card_of)
+    advice = advise(cells, plan, unknown, routes.prices)
     sizes = {route: limit.max_input or 0 for route, limit in limits.items()}
     return Advised(
         window, advice, unpriced, sizes, decisions, _details(settings.savings, hashed, hits, sizes, judged), came
@@ -73,8 +72,8 @@ def _replay(connection: sa.Connection, settings: Settings, window: Window) -> di
     for batch in store.calls(connection, settings.tenant, window):
         found = [call for call in batch if caches[call[3]].asks(call[2], call[1], storable=call[4])]
         store.keep_repeated(connection, found)
-        for call in found:
-            answered[call.is_embedding] += 1
+        for *_, is_embedding, _ in found:
+            answered[is_embedding] += 1
     return {Lever.RESPONSE_CACHE: answered[False], Lever.EMBEDDING_CACHE: answered[True]}
 
 

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
-from ops.cost.levers import TEXTS, Cell, Model
+from ops.cost.levers import TEXTS, Cell, Model, Prices
 from ops.cost.model_selection import Candidate, Decision, select
 from ops.cost.pricing import price_of
 from ops.cost.right_sizing import Limits, Trial, admitted_size, recommend, trials
@@ -39,6 +40,7 @@ class Routes:
     main: Mapping[str, Model]
     pairs: Mapping[str, RoutePairs]
     edges: Sequence[int]
+    prices: Prices  # contracts' before the book's
     max_drop: float
 
     def trials(self, route: str) -> tuple[Trial, ...]:
@@ -59,7 +61,7 @@ class Routes:
         own = [cell for cell in cells if (cell.route, cell.model) == (route, model) and cell.operation in TEXTS]
         cost, current = sum((cell.cost_usd for cell in own), _ZERO), name_of(model)
         candidates = [
-            Candidate(second, pairs, _cost_with(_model(second), own))
+            Candidate(second, pairs, _cost_with(_model(second), own, self.prices))
             for (first, second), pairs in self.pairs.get(route, _NOTHING).models.items()
             if first == current
         ]
@@ -72,8 +74,9 @@ def look_at(connection: sa.Connection, settings: Settings, window: Window) -> Ro
     others = {_model(second) for route in pairs.values() for _, second in route.models}
     models = store.models_in_use(connection, settings.tenant, window) | others
     main = store.main_models(connection, settings.tenant, window)
-    edges = price_edges(models, _last_day(window))
-    return Routes(window, main, pairs, edges, settings.savings.max_quality_drop)
+    edges = price_edges(settings.overrides, models, _last_day(window))
+    prices = partial(card_of, settings.overrides)
+    return Routes(window, main, pairs, edges, prices, settings.savings.max_quality_drop)
 
 
 def _last_day(window: Window) -> date:
@@ -90,10 +93,10 @@ def _model(name: str) -> Model:
     return vendor, model
 
 
-def _cost_with(model: Model, cells: Sequence[Cell]) -> Decimal | None:
+def _cost_with(model: Model, cells: Sequence[Cell], prices: Prices) -> Decimal | None:
     total = _ZERO
     for cell in cells:
-        card = card_of(model, cell.tier, cell.day, cell.size)
+        card = prices(model, cell.tier, cell.day, cell.size)
         if card is None:
             return None
         total += stored(price_of(cell.sums, card))
@@ -165,9 +168,12 @@ class SizedRoute:
         both = (("input", use.input, self.limits.max_input, needless, self.input_saved_usd),
                 ("output", use.output, self.limits.max_output, "", self.output_saved_usd))  # fmt: skip
         for name, found, limit, share, saved in both:
-            if found is not None:
+            start = (use.route or "(none)", f"{use.requests:,}", name)
+            if found is None:
+                yield (*start, "unknown", *[""] * 7)
+            else:
                 counts = (f"{count:,}" for count in (found.p50, found.p90, found.p95, found.p99, found.max, limit))
-                yield use.route or "(none)", f"{use.requests:,}", name, *counts, share, usd(saved)
+                yield (*start, *counts, share, usd(saved))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,24 +198,25 @@ def right_size(engine: sa.Engine, settings: Settings, window: Window) -> SizedRo
         ]
         limits = {each.use.route: Limit(each.max_input, each.max_output) for each in found}
         cells = store.cells(connection, settings.tenant, window, routes.edges, limits)
-    return SizedRoutes(window.length.days, [_sized(each, cells, _last_day(window)) for each in found])
+    return SizedRoutes(window.length.days, [_sized(each, cells, routes) for each in found])
 
 
-def _sized(limits: Limits, cells: Sequence[Cell], day: date) -> SizedRoute:
+def _sized(limits: Limits, cells: Sequence[Cell], routes: Routes) -> SizedRoute:
     own = [cell for cell in cells if cell.route == limits.use.route and cell.operation in TEXTS]
     whole, kept = (sum(sums.input_tokens for sums in each) for each in
                    ((cell.sums for cell in own), (cell.trimmed for cell in own)))  # fmt: skip
     is_evaluated = admitted_size(limits.trials) is not None
     return SizedRoute(
         limits=limits, never_needed=1 - kept / whole if is_evaluated and whole else None,
-        input_saved_usd=sum((_saved(cell, day, output=False) for cell in own), _ZERO),
-        output_saved_usd=sum((_saved(cell, day, output=True) for cell in own), _ZERO),
+        input_saved_usd=sum((_saved(cell, routes, output=False) for cell in own), _ZERO),
+        output_saved_usd=sum((_saved(cell, routes, output=True) for cell in own), _ZERO),
     )  # fmt: skip
 
 
-def _saved(cell: Cell, day: date, *, output: bool) -> Decimal:
-    """Return what a limit takes off a cell at a day's prices: of the input alone, or of the output after it."""
-    card, kept = (card_of(cell.model, cell.tier, day, size) for size in (cell.size, cell.trimmed_size))
+def _saved(cell: Cell, routes: Routes, *, output: bool) -> Decimal:
+    """Return what a limit takes off a cell at the last day's prices: of the input alone, or of the output after it."""
+    day = _last_day(routes.window)
+    card, kept = (routes.prices(cell.model, cell.tier, day, size) for size in (cell.size, cell.trimmed_size))
     if card is None or kept is None:
         return _ZERO
     cut = replace(cell.trimmed, output_tokens=cell.sums.output_tokens)

@@ -87,19 +87,21 @@ def _cards(
     return cards(overrides, vendor, model, tier, day)
 
 
-def card_of(model: tuple[str, str], tier: str | None, day: date, size: int) -> RateCard | None:
+def card_of(
+    overrides: tuple[PriceOverride, ...], model: tuple[str, str], tier: str | None, day: date, size: int
+) -> RateCard | None:
     """Return the card of a model by which an input of a size is charged; of several in a day the dearest."""
     fitting = [
         card
-        for card in _cards((), *model, tier, day)
+        for card in _cards(overrides, *model, tier, day)
         if card.from_input_tokens <= size and (card.to_input_tokens is None or size < card.to_input_tokens)
     ]
     return max(fitting, key=lambda card: (card.input_usd, card.output_usd), default=None)
 
 
-def price_edges(models: Iterable[tuple[str, str]], day: date) -> list[int]:
+def price_edges(overrides: tuple[PriceOverride, ...], models: Iterable[tuple[str, str]], day: date) -> list[int]:
     """Return the input sizes, from 0 on, from which some of the models' tokens have another price."""
-    return sorted({0} | {card.from_input_tokens for model in models for card in _cards((), *model, None, day)})
+    return sorted({0} | {card.from_input_tokens for model in models for card in _cards(overrides, *model, None, day)})
 
 
 def _row(card: RateCard) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def message_text(advised: Advised) -> str:
     rows = [_SHORT, *advised.rows()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join((row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:]))).rstrip() for row in rows]
-    changes = [f"{change['flag']}: {change['from']} -> {change['to']}" for change in advised.proposals]
+    changes = [f"{change['flag']}: from {change['from']} to {change['to']}" for change in advised.proposals]
     return "\n".join([*lines, *changes, *realised_lines(advised)])
 
 

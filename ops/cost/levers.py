@@ -67,7 +67,7 @@ WORDS: Mapping[Lever, Words] = {
     ),
     Lever.CONTEXT_TRIMMING: Words(
         0.30,
-        "input above the smallest context that evaluations admit is cut, cached tokens first",
+        "input above the smallest context that evaluations of the route's main model admit is cut, cached tokens first",
         "holds for inputs like the evaluated ones; a cut within a shared prefix loses its discount",
     ),
     Lever.CHEAPER_MODEL: Words(
@@ -138,8 +138,7 @@ def pull(lever: Lever, cell: Cell, plan: Plan, prices: Prices) -> Cell | None:
             return _prefix_cached(cell, plan, prices)
         case Lever.BATCH_API:
             return _batched(cell, plan, prices)
-        case Lever.MICRO_BATCHING:
-            return cell
+    return cell
 
 
 def _card(cell: Cell, prices: Prices, size: int | None = None) -> RateCard | None:

@@ -20,7 +20,7 @@ class Verdict(StrEnum):
     """Whether a model may take over: the one-sided 95 % lower bound of (its passes - the present one's) decides."""
 
     ADMITTED = "admitted"
-    REJECTED = "rejected"  # enough pairs would have shown an equally good model to be one
+    REJECTED = "rejected"  # shown to be worse, or not shown as good by pairs enough for an equally good one
     INSUFFICIENT_DATA = "insufficient_data"
 
 
@@ -86,7 +86,8 @@ def judge(pairs: Pairs, max_drop: float = MAX_DROP) -> tuple[Verdict, float, int
     lower, needed = pairs.lower(), pairs.needed(max_drop)
     if lower > -max_drop:
         return Verdict.ADMITTED, lower, needed
-    return Verdict.INSUFFICIENT_DATA if pairs.n < needed else Verdict.REJECTED, lower, needed
+    is_told = pairs.upper() < -max_drop or pairs.n >= needed
+    return Verdict.REJECTED if is_told else Verdict.INSUFFICIENT_DATA, lower, needed
 
 
 def select(

@@ -63,6 +63,7 @@ class Advice:
 def advise(cells: Iterable[Cell], plan: Plan, unknown: Mapping[Lever, str], prices: Prices) -> Advice:
     """Pull one lever after the other; one that is unknown, for a reason, changes nothing and has no figures."""
     left = whole = list(cells)
+    days = sorted({cell.day for cell in whole})
     savings = []
     for lever in Lever:
         base = [cell for cell in whole if lever.is_about(cell.operation)]
@@ -72,15 +73,14 @@ def advise(cells: Iterable[Cell], plan: Plan, unknown: Mapping[Lever, str], pric
             savings.append(Saving(lever=lever, base_usd=_cost(base), reason=reason, **nothing))
             continue
         alone, after = (_pulled(lever, those, plan, prices) for those in (base, left))
-        savings.append(_saving(lever, (base, alone), (left, after)))
+        savings.append(_saving(lever, days, (base, alone), (left, after)))
         left = after
-    days = sorted({cell.day for cell in whole})
-    return Advice(days, _cost(whole), _cost(left), savings, _interval(whole, left))
+    return Advice(days, _cost(whole), _cost(left), savings, _interval(days, (whole, left)))
 
 
-def _saving(lever: Lever, alone: _Step, step: _Step) -> Saving:
+def _saving(lever: Lever, days: Sequence[date], alone: _Step, step: _Step) -> Saving:
     base, saved = _cost(alone[0]), _cost(step[0]) - _cost(step[1])
-    interval = _interval(*step)
+    interval = _interval(days, step)
     return Saving(lever=lever, base_usd=base, alone_usd=base - _cost(alone[1]), saved_usd=saved, interval=interval)
 
 
@@ -99,15 +99,15 @@ def _cost(cells: Iterable[Cell]) -> Decimal:
     return sum((stored(cell.cost_usd) for cell in cells), _ZERO)
 
 
-def _interval(before: Sequence[Cell], after: Sequence[Cell]) -> Interval | None:
+def _interval(days: Sequence[date], step: _Step) -> Interval | None:
     """Draw the days anew in blocks of a week, which keep weekdays together; always the same draws.
 
     The circular block bootstrap of Politis and Romano (1992).
     """
-    costs, left = _by_day(before), _by_day(after)
-    if len(costs) < FEWEST_DAYS:
+    if len(days) < FEWEST_DAYS:
         return None
-    saved = [float(cost - left.get(day, _ZERO)) for day, cost in sorted(costs.items())]
+    before, after = map(_by_day, step)
+    saved = [float(before.get(day, _ZERO) - after.get(day, _ZERO)) for day in days]
     draw = Random(_SEED)  # noqa: S311  no secret
     sums = sorted(_drawn(saved, draw) for _ in range(_DRAWS))
     low, high = sums[int(_TAIL * _DRAWS)], sums[int((1 - _TAIL) * _DRAWS) - 1]

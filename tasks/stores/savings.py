@@ -23,6 +23,9 @@ from tasks.stores.sql import statement
 from tasks.stores.tables import savings_advice, usage_events, usage_hourly
 from tasks.stores.usage import driver
 
+# A call as a cache sees it: id, time, a hash of what must be equal, whether it is an embedding, whether its answer may
+# be kept. Plain tuples, as there are millions.
+Call = tuple[str, datetime, int, bool, bool]
 _ROWS = 20_000  # fetched at once
 _REPEATED = """
 CREATE TEMPORARY TABLE IF NOT EXISTS repeated_calls (event_id text NOT NULL, occurred_at timestamptz NOT NULL)
@@ -30,7 +33,8 @@ ON COMMIT DROP
 """
 _CALLS = """
 SELECT event_id, occurred_at,
-       hashtextextended(jsonb_build_array(operation, vendor, model, prompt_version, prompt_hash)::text, 0),
+       hashtextextended(prompt_hash, hashtextextended(coalesce(prompt_version, ''), hashtextextended(
+           model, hashtextextended(vendor, hashtextextended(operation, 0))))),
        operation = 'embedding', status = 'success'
   FROM watchkeeper.usage_events
  WHERE tenant_id = %s AND occurred_at >= %s AND occurred_at < %s AND prompt_hash IS NOT NULL
@@ -38,16 +42,6 @@ SELECT event_id, occurred_at,
 """
 _DAY = timedelta(days=1)
 _QUANTILES = (0.5, 0.9, 0.95, 0.99, 1.0)
-
-
-class Call(NamedTuple):
-    """A call as a cache sees it."""
-
-    event_id: str
-    occurred_at: datetime
-    key: int  # a hash of what must be equal
-    is_embedding: bool
-    storable: bool
 
 
 class Limit(NamedTuple):
@@ -77,7 +71,7 @@ def calls(connection: sa.Connection, tenant: str, window: Window) -> Iterator[li
         with driver(connection).cursor(f"calls_{day:%Y%m%d}", binary=True) as cursor:
             cursor.execute(_CALLS, (tenant, max(day, window.start), min(day + _DAY, window.end)))
             while rows := cursor.fetchmany(_ROWS):
-                yield list(map(Call._make, rows))
+                yield rows
 
 
 def keep_repeated(connection: sa.Connection, found: Sequence[Call]) -> None:

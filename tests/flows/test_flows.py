@@ -86,6 +86,9 @@ def test_flows_load_traffic_judge_it_and_show_artifacts(
     assert {check.outcome for check in run("check-quality").result()} == {"passed"}
     assert "| ✅ passed | critical | there are rows |" in artifact(prefect_api, "data-quality")["data"]
 
+    assert run("advise-savings").message.startswith("Savings: $")
+    assert "| Embedding cache | -50% | $" in artifact(prefect_api, "savings")["data"]
+
     kept = run("keep-watch")
     assert kept.is_completed()
     assert "conditions judged, firing: none" in kept.message
@@ -102,6 +105,7 @@ def test_flows_load_traffic_judge_it_and_show_artifacts(
         pytest.param("ingest-usage", "Skipped", id="without sources there is nothing to load"),
         pytest.param("check-budgets", "Skipped", id="without budgets there is nothing to check"),
         pytest.param("reconcile-costs", "Skipped", id="without vendors' reports nothing is compared"),
+        pytest.param("advise-savings", "Skipped", id="without cost there is nothing to save"),
         pytest.param("warm-caches", "Skipped", id="without an embeddings URL nothing is warmed"),
         pytest.param("evaluate-alerts", "Completed", id="rules are judged by hand on an empty database"),
         pytest.param("advance-rollouts", "Completed", id="no rollout is no error"),

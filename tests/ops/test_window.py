@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.errors import InvalidValue
-from ops.window import Window, floor_day, floor_hour
+from ops.window import Window, floor_day, floor_hour, full_days
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -119,3 +119,8 @@ def test_month_holds_its_now(now: datetime, zone: str) -> None:
     month = Window.month_of(now, ZoneInfo(zone))
     assert now in month
     assert timedelta(days=27, hours=23) <= month.length <= timedelta(days=31, hours=1)
+
+
+def test_full_days_end_with_the_last_midnight() -> None:
+    found = full_days(datetime(2026, 3, 5, 12, tzinfo=UTC), 2)
+    assert found == Window(datetime(2026, 3, 3, tzinfo=UTC), datetime(2026, 3, 5, tzinfo=UTC))

@@ -13,7 +13,7 @@ from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice, TimeOfDa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops.cost.pricing import SNAPSHOT, RateCard, cost, rate_cards
+from ops.cost.pricing import SNAPSHOT, RateCard, TokenSums, cost, price_of, rate_cards
 from ops.usage import MAX_TOKENS, Status, UsageEvent
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -285,3 +285,12 @@ def test_cost_takes_the_first_card_that_applies_and_none_without_one() -> None:
     known = call("gemini-2.5-pro", "google", input_tokens=200_001, output_tokens=0)
     assert cost(known, [CARD]) == 200_001 * CARD.input_usd
     assert cost(known, []) is None
+
+
+def test_sums_are_priced_like_the_calls_they_are_of() -> None:
+    [card] = rate_cards("anthropic", "claude-haiku-4-5", None, date(2026, 11, 1))
+    # 700 uncached at 1 $, 200 read at 0.10 $, 60 written at 1.25 $, 40 for an hour at 2 $, 50 out at 5 $ a million
+    sums = TokenSums(2, 1000, 200, 100, 50, 40)
+    assert price_of(sums, card) == Decimal("0.000700") + Decimal("0.000020") + Decimal("0.000075") + Decimal(
+        "0.000080"
+    ) + Decimal("0.000250")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ops.monitoring.alerts import Alert, Json, State, Summary, Tier
-from ops.monitoring.slack_message import PAYLOAD_LIMIT, SlackMessage, as_text, render, render_note
+from ops.monitoring.slack_message import PAYLOAD_LIMIT, SlackMessage, as_text, render, render_note, render_report
 
 GOLDEN = Path(__file__).parent / "golden"
 SINCE = datetime(2026, 7, 20, 6, 40, tzinfo=UTC)
@@ -212,3 +212,13 @@ def test_render_note_names_its_tier_and_keeps_to_one_line() -> None:
     assert message.text.startswith("WARNING · Rollout rolled back: too many failuresxxx")
     assert len(message.blocks[0]["elements"][0]["text"]) == 300
     assert message.attachments == []
+
+
+def test_render_report_keeps_the_columns_of_its_lines() -> None:
+    message = render_report("Savings:\n$3", "Lever   $\nCache   3")
+    assert as_text(message) == "INFO · Savings: $3\n  | Lever   $\n  | Cache   3"
+    assert message.attachments[0]["color"] == Tier.INFO.colour
+
+
+def test_render_report_keeps_within_the_payload() -> None:
+    assert len(json.dumps(render_report("t" * 1000, "<&>" * 5000).payload())) <= PAYLOAD_LIMIT
