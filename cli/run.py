@@ -13,9 +13,9 @@ from cli.output import as_json, print_json, say
 from cli.times import TIME, checked_time
 
 FLOWS = (
-    "advance-rollouts", "backfill-usage", "check-budgets", "check-quality", "dispatch-alerts", "evaluate-alerts",
-    "ingest-usage", "keep-watch", "maintain-storage", "project-costs", "recommend-scale", "reconcile-costs",
-    "warm-caches",
+    "advance-rollouts", "advise-savings", "backfill-usage", "check-budgets", "check-quality", "dispatch-alerts",
+    "evaluate-alerts", "ingest-usage", "keep-watch", "maintain-storage", "project-costs", "recommend-scale",
+    "reconcile-costs", "warm-caches",
 )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ _ENOUGH_DAYS = 14
 _SHRINK = 0.5
 _HALF_LIFE_DAYS = 4
 _MAD_TO_SIGMA = 1.4826  # of a normal distribution
-_CLIP_SIGMAS = 3
+_CLIP_SIGMAS, _CLIP_SHARE = 3, 0.2  # a day is clipped when it is farther from the median than both
 _SHIFT_RATIO = 1.4
 _SHIFT_DAYS = range(5, 29)  # the fewest and the most days in a row that make a new level
 _PRIOR_DAYS = 28
@@ -231,7 +231,7 @@ def _since_change(flat: Flat) -> Flat:
 def _level(flat: Flat) -> float:
     """Average the clipped days with a 4-day half-life."""
     centre = median(cost for _, cost in flat)
-    spread = _CLIP_SIGMAS * _MAD_TO_SIGMA * median(abs(cost - centre) for _, cost in flat)
+    spread = max(_CLIP_SIGMAS * _MAD_TO_SIGMA * median(abs(cost - centre) for _, cost in flat), _CLIP_SHARE * centre)
     if centre == 0:
         spread = max(cost for _, cost in flat)  # mostly idle: the few busy days are the signal, not outliers
     last = flat[-1][0]

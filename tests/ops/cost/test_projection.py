@@ -348,3 +348,10 @@ def test_projection_of_dearer_days_is_as_much_dearer(factor: float, costs: list[
     now = datetime(2026, 11, 21, tzinfo=UTC)
     one, other = project(now, list(costs)), project(now, [factor * cost for cost in costs])
     assert float(other.month_end.expected) == pytest.approx(factor * float(one.month_end.expected), rel=1e-3, abs=1e-4)
+
+
+def test_steady_bill_that_moves_by_a_fifth_is_followed_at_once() -> None:
+    projection = project(datetime(2026, 11, 21, tzinfo=UTC), [10.0] * 40 + [11.5] * 8)
+    weights = [2 ** (-number / 4) for number in range(48)]  # the newest first
+    expected = (11.5 * sum(weights[:8]) + 10 * sum(weights[8:])) / sum(weights)
+    assert float(projection.level_usd_per_day) == pytest.approx(expected, rel=0.02)
