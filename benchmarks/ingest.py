@@ -126,7 +126,7 @@ class Bench:
         return statistics.median(seconds), peak
 
     def _empty(self) -> None:
-        names = ("usage_events", "usage_hourly", "latency_hourly", "ingest_files")
+        names = ("usage_events", "usage_hourly", "latency_hourly", "usage_daily_users", "ingest_files")
         with self.engine.begin() as connection:
             connection.execute(sa.text(f"TRUNCATE {', '.join(f'watchkeeper.{name}' for name in names)}"))
         usage.ensure_partitions(self.engine, [(START + timedelta(days=day)).date() for day in range(DAYS)])

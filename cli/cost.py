@@ -12,6 +12,7 @@ COMMANDS = {
     "evaluations": "cli.cost_evaluations",
     "reconcile": "cli.cost_reconcile",
     "report": "cli.cost_report",
+    "reprice": "cli.cost_reprice",
     "right-size": "cli.cost_right_size",
     "select-model": "cli.cost_select_model",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 
 PER_MILLION = Decimal(1_000_000)
+DIVERGENCE = 0.01  # of what a source reports, that our own cost of the same requests may differ by
 _STORED = Decimal("1e-12")
 
 

@@ -141,7 +141,7 @@ class Writer:
                 with self._target.engine.begin() as connection:
                     return self._write(connection, prepared, origin, now, also)
             except (sa.exc.OperationalError, psycopg.OperationalError) as error:
-                if attempt == _TRIES or not _is_passing(error):
+                if attempt == _TRIES or not is_passing(error):
                     raise
                 self._conflicts = _STAGE_AFTER  # what is staged is inserted in the order of its keys
         raise AssertionError("unreachable")
@@ -280,7 +280,7 @@ def _late(event: UsageEvent, floor: datetime) -> Reject:
     return Reject.of(_too_old(event, floor), 0, raw, is_cut=True)  # no kind reads it as its own row
 
 
-def _is_passing(error: Exception) -> bool:
+def is_passing(error: Exception) -> bool:
     """Whether the database asks to try again."""
     cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
     passing = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)

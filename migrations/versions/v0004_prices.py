@@ -36,13 +36,39 @@ ALTER TABLE watchkeeper.usage_hourly
     ALTER COLUMN compared_cost_usd DROP DEFAULT, ALTER COLUMN compared_reported_usd DROP DEFAULT;
 """
 
+COST = """
+-- What `ops.cost.pricing.cost` says of a call, rounded as stored: NULL without a card, or where a count that is charged
+-- for is unknown.
+CREATE FUNCTION watchkeeper.call_cost(
+    cache_hit boolean, input_tokens bigint, cached_tokens bigint, cache_write_tokens bigint,
+    cache_write_1h_tokens bigint, output_tokens bigint, input_usd numeric, cached_usd numeric, cache_write_usd numeric,
+    cache_write_1h_usd numeric, output_usd numeric, request_usd numeric
+) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE
+        WHEN cache_hit THEN 0
+        WHEN (input_tokens IS NULL AND input_usd > 0) OR (output_tokens IS NULL AND output_usd > 0) THEN NULL
+        ELSE round(
+            input_usd * (coalesce(input_tokens, 0) - coalesce(cached_tokens, 0) - coalesce(cache_write_tokens, 0))
+            + CASE WHEN cached_tokens > 0 THEN cached_usd * cached_tokens ELSE 0 END
+            + CASE WHEN cache_write_tokens > 0
+                   THEN cache_write_usd * (cache_write_tokens - coalesce(cache_write_1h_tokens, 0))
+                        + cache_write_1h_usd * coalesce(cache_write_1h_tokens, 0)
+                   ELSE 0 END
+            + output_usd * coalesce(output_tokens, 0)
+            + coalesce(request_usd, 0), 12)
+    END;
+"""
+
 
 def upgrade() -> None:
     op.execute(COMPARED)
+    op.execute(COST)
     _make_cards("numeric", "rate_cards_key", (*_CARD, "price_snapshot"))
 
 
 def downgrade() -> None:
+    op.execute("DROP FUNCTION watchkeeper.call_cost")
     op.execute("TRUNCATE watchkeeper.rate_cards")  # whatever prices again stores them again
     _make_cards("numeric(20, 15)", _OLD_KEY, _CARD)
     op.execute("ALTER TABLE watchkeeper.usage_hourly DROP COLUMN compared_cost_usd, DROP COLUMN compared_reported_usd")

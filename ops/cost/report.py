@@ -11,8 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from ops.cost.breakdown import CauseShares, PeriodUsage, break_down
-
-DIVERGENCE = 0.01  # of what sources report, that our own cost may differ by
+from ops.money import DIVERGENCE
 
 
 class Dimension(StrEnum):

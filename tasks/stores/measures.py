@@ -18,6 +18,7 @@ from ops.monitoring.baselines import Pinned
 from ops.monitoring.rules.availability import TrafficSample
 from ops.monitoring.rules.cache import CacheSample
 from ops.monitoring.rules.latency import LatencySample
+from ops.monitoring.rules.prices import PriceSample
 from ops.monitoring.rules.quality import QualitySample
 from ops.monitoring.rules.reconciliation import BillSample
 from ops.monitoring.rules.silence import SourceSample
@@ -174,6 +175,21 @@ def _bill_sample(vendor: str, lines: Sequence[Line], limits: Alerting) -> BillSa
     )  # fmt: skip
 
 
+def prices(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[PriceSample]:  # noqa: ARG001
+    """Sample every model of the last 24 full hours and this one, and one without requests while its alert is open."""
+    day = Window(floor_hour(now) - _DAY, floor_hour(now) + _HOUR)
+    rows = connection.execute(statement("price_day"), {"tenant": tenant, "start": day.start, "end": day.end})
+    found = [PriceSample(**row) for row in rows.mappings()]
+    known = {sample.model for sample in found}
+    open_keys = connection.execute(
+        sa.select(alerts.c.key).where(
+            alerts.c.tenant_id == tenant, alerts.c.rule == "prices", alerts.c.state != "resolved"
+        )
+    ).scalars()
+    gone = sorted({key.removeprefix("model:") for key in open_keys} - known)
+    return [*found, *(PriceSample(model=model) for model in gone)]
+
+
 def unpinned(connection: sa.Connection, tenant: str, metrics: Iterable[str]) -> list[str]:
     """Return the metrics that have no pinned baseline."""
     pinned = connection.execute(
@@ -218,4 +234,5 @@ MEASURES: dict[str, Callable[[sa.Connection, str, datetime, Alerting], Sequence[
     "quality": quality,
     "silence": silence,
     "reconciliation": reconciliation,
+    "prices": prices,
 }

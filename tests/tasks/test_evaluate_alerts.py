@@ -13,7 +13,8 @@ from ops.window import Window
 from tasks.evaluate_alerts import Evaluated, evaluate_alerts
 from tasks.load_file import load_file
 from tasks.log_file import LogFile
-from tasks.settings import Alerting, Channel, Settings, Source
+from tasks.reprice_usage import reprice_usage
+from tasks.settings import Alerting, Channel, Price, Settings, Source
 from tasks.simulate_traffic import simulate
 from tasks.simulator import Scenario, Traffic
 from tasks.stores import alerts, ingest
@@ -111,9 +112,9 @@ def test_alert_that_fired_has_one_message_which_its_end_changes(engine: sa.Engin
 def test_evaluation_says_what_it_found(engine: sa.Engine, evaluate: Evaluate) -> None:
     found = live(engine, evaluate, [BAD, BAD])[-1]
     assert found.firing == ("availability assistant", "availability vendor:openai")
-    assert found.reasons == {"fired": 2, "held_no_data": 4}
+    assert found.reasons == {"fired": 2, "held_no_data": 4, "quiet": 1}  # quiet: the model's price
     unknown = ("latency gpt-4o-mini", "spend total", "quality judge_relevance", "quality thumb")
-    assert (found.conditions, found.insufficient) == (2 + 4, unknown)
+    assert (found.conditions, found.insufficient) == (2 + 4 + 1, unknown)
 
 
 def test_evaluation_of_nothing_finds_nothing(engine: sa.Engine, evaluate: Evaluate) -> None:
@@ -246,6 +247,19 @@ def test_latency_is_told_when_the_model_slows_down(engine: sa.Engine, evaluate: 
     assert found[-1].firing == ("latency gpt-4o-mini",)
     [alert] = rows_of(engine, t.alerts)
     assert (alert.tier, alert.body["value"]) == ("critical", 40 / 200)
+
+
+def test_unknown_model_is_told_once_as_information_until_a_reprice_knows_it(
+    engine: sa.Engine, settings: Settings, evaluate: Evaluate
+) -> None:
+    load(engine, [event(HOUR, model="mystery")])
+    told = [evaluate(NOW + number * MINUTE).notified for number in range(4)]
+    assert (told, messages(engine)) == ([0, 1, 0, 0], [("prices:model:openai/mystery", 1, "info")])
+    deal = {"contract": "deal", "vendor": "openai", "model": "mystery", "input": 1, "output": 1}
+    priced = settings.model_copy(update={"prices": (Price.model_validate(deal),)})
+    reprice_usage(engine, priced, Window(NOW - DAY, NOW + DAY), lambda *_: None)
+    told = [evaluate(NOW + number * MINUTE).notified for number in range(4, 8)]
+    assert (told, states(engine, "model:openai/mystery")) == ([0, 0, 1, 0], ["resolved"])
 
 
 def test_outage_of_a_simulated_vendor_is_told_under_its_name(

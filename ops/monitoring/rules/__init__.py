@@ -13,7 +13,7 @@ from typing import Any
 
 from ops.errors import UnknownName
 from ops.monitoring.alerts import Condition, Policy
-from ops.monitoring.rules import availability, cache, latency, quality, reconciliation, silence, spend
+from ops.monitoring.rules import availability, cache, latency, prices, quality, reconciliation, silence, spend
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ RULES: Mapping[str, Rule] = {
     "cache": Rule(cache.evaluate, Policy(hold=timedelta(minutes=30))),
     # One slow minute in ten keeps it open: noise round the limit would else be told a dozen times a day.
     "latency": Rule(latency.evaluate, Policy(clear_after=10)),
+    "prices": Rule(prices.evaluate),
     "quality": Rule(quality.evaluate),
     "reconciliation": Rule(reconciliation.evaluate),
     "silence": Rule(silence.evaluate),

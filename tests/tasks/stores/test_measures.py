@@ -12,12 +12,13 @@ from ops.monitoring.rules import RULES
 from ops.monitoring.rules.availability import TrafficSample
 from ops.monitoring.rules.cache import CacheSample
 from ops.monitoring.rules.latency import LatencySample
+from ops.monitoring.rules.prices import PriceSample
 from ops.monitoring.rules.quality import QualitySample
 from ops.monitoring.rules.spend import Drivers, SpendSample
 from ops.proportions import Share
 from tasks.settings import Alerting
 from tasks.stores import measures
-from tasks.stores.tables import latency_hourly, quality_baselines, scores, usage_hourly
+from tasks.stores.tables import alerts, latency_hourly, quality_baselines, scores, usage_hourly
 from tests.hand_made import DAY, HOUR, MOMENT, NOW, event, failed, hour_row, insert, load, score_row
 
 MINUTE = timedelta(minutes=1)
@@ -303,3 +304,27 @@ def test_quality_is_compared_with_its_own_pinned_baseline(engine: sa.Engine) -> 
     insert(engine, quality_baselines, [pin, {**pin, "tenant_id": "other", "mean": 0.1}])
     [sample] = measure(engine, "quality", quality_metrics=("thumb",))
     assert sample.pinned == Pinned(0.8, 0.4, 150)
+
+
+# Prices
+
+
+def test_prices_of_each_model_are_those_of_the_last_24_full_hours_and_this_one(engine: sa.Engine) -> None:
+    million = {"input_tokens": 10**6, "output_tokens": 0}
+    load(engine, [
+        event(HOUR, **million, reported_cost_usd=Decimal("0.2")), event(DAY, **million),
+        event(DAY + MOMENT, **million, reported_cost_usd=Decimal(7)), event(MINUTE, model="mystery"),
+        failed(MINUTE, model="mystery", reported_cost_usd=Decimal(7)),
+    ])  # fmt: skip
+    assert measure(engine, "prices") == [
+        PriceSample(model="openai/gpt-4o-mini", events=2, our_usd=Decimal("0.15"), reported_usd=Decimal("0.2")),
+        PriceSample(model="openai/mystery", events=2, failures=1, unpriced_events=2),
+    ]
+
+
+def test_prices_of_a_model_that_has_gone_are_sampled_as_long_as_its_alert_is_open(engine: sa.Engine) -> None:
+    body = {"tier": "info", "since": NOW, "revision": 1, "body": {}}
+    rows = [("openai/old", "firing"), ("openai/older", "resolved")]
+    insert(engine, alerts, [{"alert_id": model, "rule": "prices", "key": f"model:{model}", "state": state, **body}
+                            for model, state in rows])  # fmt: skip
+    assert measure(engine, "prices") == [PriceSample(model="openai/old")]
