@@ -5,8 +5,6 @@ Before it: somebody's evaluation run. After it: `tasks/judge_routes.py`.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +15,7 @@ import sqlalchemy as sa
 
 from ops.errors import InvalidValue
 from ops.evaluations import Evaluation, validate
+from tasks.csv_records import cells_of, record_sizes
 from tasks.log_file import LogFile
 from tasks.read_lines import read_blocks
 from tasks.sources.interface import Lines
@@ -70,22 +69,16 @@ def _lines(block: Lines) -> Iterator[tuple[int, Any]]:
 
 def _cells(block: Lines, header: list[str]) -> Iterator[tuple[int, Any]]:
     """Yield rows as what their filled cells say; the file's first row is put into `header`."""
-    rows = csv.reader(io.StringIO(block.raw.decode("utf-8", "replace"), newline=""))
-    for cells in _readable(rows):
-        position = block.first + rows.line_num - 1
-        if isinstance(cells, InvalidValue):
-            yield position, cells
-        elif not header:
+    for row in block.rows(record_sizes(block.raw)):
+        try:
+            cells = cells_of(row.raw)
+        except InvalidValue as error:
+            yield row.position, error
+            continue
+        if header:
+            yield row.position, {name: cell for name, cell in zip(header, cells, strict=False) if cell}
+        else:
             header += cells
-        elif cells:
-            yield position, {name: cell for name, cell in zip(header, cells, strict=False) if cell}
-
-
-def _readable(rows: Iterator[list[str]]) -> Iterator[list[str] | InvalidValue]:
-    try:
-        yield from rows
-    except csv.Error as error:
-        yield InvalidValue("rows", str(error), "CSV, here or below in this block")
 
 
 def _checked(rows: Iterator[tuple[int, Any]], done: Imported, now: datetime) -> Iterator[Evaluation]:

@@ -64,12 +64,12 @@ def test_csv_is_read_by_its_header_and_an_empty_cell_is_unknown(engine: sa.Engin
     )  # fmt: skip
 
 
-def test_cell_that_csv_cannot_hold_is_a_bad_row(engine: sa.Engine, tmp_path: Path) -> None:
+def test_line_that_is_no_csv_is_a_bad_row_and_those_beside_it_stay(engine: sa.Engine, tmp_path: Path) -> None:
     header = "route,item_id,model,judge_version,passed,evaluated_at"
-    good = "search,a,openai/gpt-4o,j1,true,2026-03-01T12:00:00Z"
-    done = load(engine, write(tmp_path / "pairs.csv", header, good, "x" * 200_000))
-    assert (done.inserted, done.rejected) == (1, 1)
-    assert "field larger than field limit" in done.rejects[0]
+    good = [f"search,{item},openai/gpt-4o,j1,true,2026-03-01T12:00:00Z" for item in "ab"]
+    done = load(engine, write(tmp_path / "pairs.csv", header, good[0], 'search,"open', good[1]))
+    assert (done.inserted, done.rejected) == (2, 1)
+    assert done.rejects[0].startswith("line 3: line: 'search,\"open' is not one CSV record")
 
 
 def test_only_the_first_bad_rows_are_named(engine: sa.Engine, tmp_path: Path) -> None:
