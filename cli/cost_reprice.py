@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.output import as_json, checked_span, print_json, print_table, progress_bar
+from cli.output import as_json, print_json, print_table, progress_bar
+from cli.times import DAY, checked_span
 
 if TYPE_CHECKING:
     from tasks.reprice_usage import Repriced
 
-_DAY = click.DateTime(["%Y-%m-%d"])
 _COLUMNS = ("Model", "Requests#", "Before#", "After#", "Change#", "Price found#", "Price lost#")
 
 
 @click.command("reprice")
-@click.option("--from", "start", type=_DAY, required=True, help="The first day, UTC.")
-@click.option("--to", "end", type=_DAY, required=True, help="The day after the last one, UTC.")
+@click.option("--from", "start", type=DAY, required=True, help="The first day, UTC.")
+@click.option("--to", "end", type=DAY, required=True, help="The day after the last one, UTC.")
 @click.option("--model", help="Only this one: gpt-4o or openai/gpt-4o.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @as_json
