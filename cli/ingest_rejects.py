@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.output import as_json, print_json, print_table
+from cli.output import as_json, print_json, print_table, say
 from cli.source_options import mapping_options, source_of
 from ops.plain_text import printable
 
@@ -56,7 +56,7 @@ def show(name: str | None, limit: int, as_json: bool) -> None:
         title = f"Rejected rows ({len(found):,} of {total:,})"
         print_table(title, ("Source", "Place", "Position#", "Reason", "Row"), [_cells(row) for row in found])
     else:
-        click.echo("no row is rejected")
+        say("no row is rejected")
 
 
 def _check_name(engine: sa.Engine, settings: Settings, name: str | None) -> None:
@@ -123,9 +123,9 @@ def retry(name: str | None, kind: str | None, as_json: bool, **options: Any) -> 
 def _tell(done: Retried) -> None:
     others = {"corrected": done.corrected, "skipped": done.skipped, "not kept whole": done.cut}
     more = "".join(f", {count:,} {name}" for name, count in others.items() if count)
-    click.echo(
+    say(
         f"{done.tried:,} tried, {done.inserted:,} inserted, {done.duplicates:,} duplicates, "
         f"{done.rejected:,} still rejected{more}"
     )
     if done.first_reject:
-        click.secho(f"the first in {printable(done.first_reject)}", fg="yellow")
+        say(f"the first in {done.first_reject}", "yellow")

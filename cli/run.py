@@ -11,16 +11,11 @@ import click
 
 from cli.output import as_json, print_json, say
 from cli.times import TIME, checked_time
-
-FLOWS = (
-    "advance-rollouts", "advise-savings", "backfill-usage", "check-budgets", "check-quality", "dispatch-alerts",
-    "evaluate-alerts", "ingest-usage", "keep-watch", "maintain-storage", "project-costs", "recommend-scale",
-    "reconcile-costs", "warm-caches",
-)  # fmt: skip
+from deployments.schedules import SCHEDULES
 
 
 @click.command("run")
-@click.argument("flow", type=click.Choice(FLOWS), metavar="FLOW")
+@click.argument("flow", type=click.Choice(sorted(SCHEDULES)), metavar="FLOW")
 @click.option("--as-of", type=TIME, help="Decide as if it were this time, UTC.")
 @click.option("--set", "texts", multiple=True, metavar="NAME=VALUE", help="Another parameter; a text or JSON.")
 @as_json

@@ -17,8 +17,8 @@ import yaml
 from click.testing import CliRunner, Result
 
 from cli.main import watchkeeper
-from cli.run import FLOWS
 from deployments.schedules import SCHEDULES
+from flows.run import check_parameters
 from ops.errors import InvalidValue
 from tasks.settings import Settings
 from tasks.stores.tables import cost_projections, watermarks
@@ -180,5 +180,7 @@ def test_run_refuses_a_parameter_that_is(api: str, text: str, complaint: str) ->
     assert complaint in str(error)
 
 
-def test_run_knows_every_flow_that_is_scheduled() -> None:
-    assert sorted(FLOWS) == list(FLOWS) == sorted(SCHEDULES)
+@pytest.mark.parametrize("flow", SCHEDULES)
+def test_run_finds_the_module_of_every_flow(flow: str, api: str, settings: Settings) -> None:
+    with pytest.raises(InvalidValue, match=f"{flow}'s parameter: 'nonsense' is not one of"):
+        check_parameters(settings, flow, {"nonsense": 1})
