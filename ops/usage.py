@@ -222,7 +222,7 @@ _VENDORS = {
     "text-completion-openai": "openai",
 }
 
-_PREFIX = re.compile(r"^.*/")
+_PREFIX = re.compile(r"^.*/", re.DOTALL)
 
 
 @lru_cache(maxsize=10_000)
@@ -235,7 +235,7 @@ def normalise_vendor(vendor: str) -> str:
 @lru_cache(maxsize=10_000)
 def normalise_model(model: str) -> str:
     """Strip a gateway's routing prefix: `openai/gpt-4o-mini` becomes `gpt-4o-mini`."""
-    return _PREFIX.sub("", model.strip())
+    return _PREFIX.sub("", model.strip()).strip()
 
 
 _OPERATIONS = {
