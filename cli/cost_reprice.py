@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.output import as_json, print_json, print_table, progress_bar
+from cli.output import as_json, print_json, print_table, progress_bar, say
 from cli.times import DAY, checked_span
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _show(done: Repriced) -> None:
 
     total = done.total
     would = "would change" if done.dry_run else "changed"
-    click.echo(
+    say(
         f"{done.events:,} requests of {done.days:,} days: {total.events:,} {would},"
         f" from {usd(total.before_usd)} to {usd(total.after_usd)}"
     )

@@ -73,6 +73,7 @@ def models_on(connection: sa.Connection, day: Day) -> set[tuple[str, str]]:
 
 def look(connection: sa.Connection, day: Day, cards: Iterable[RateCard]) -> list[Seen]:
     """Count what a day has, and what these cards would change of it."""
+    _prefer_hashing(connection)
     priced = _priced().subquery()
     key = (priced.c.vendor, priced.c.model, priced.c.tier)
     rows = connection.execute(
@@ -98,6 +99,7 @@ def reprice(connection: sa.Connection, day: Day, cards: Iterable[RateCard]) -> d
 
     Only what was really written counts: an event that a loader corrects in the meantime has the loader's price.
     """
+    _prefer_hashing(connection)
     rows = connection.execute(_rewrite(), _values(day, cards)).all()
     hours = [row for row in rows if row.hour is not None]
     deltas = Deltas()
@@ -108,6 +110,12 @@ def reprice(connection: sa.Connection, day: Day, cards: Iterable[RateCard]) -> d
             deltas.users[day.start, row.user_id] = _deltas(row, USER_SUMS)
     rollups.add(connection, day.tenant, deltas)
     return _by_model(hours)
+
+
+def _prefer_hashing(connection: sa.Connection) -> None:
+    """Join by hashing: without statistics, as of a day just loaded, the planner would compare each row with each."""
+    connection.execute(sa.text("SET LOCAL enable_nestloop = off"))
+    connection.execute(sa.text("SET LOCAL work_mem = '64MB'"))
 
 
 def _priced() -> sa.TextualSelect:

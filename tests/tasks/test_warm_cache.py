@@ -444,7 +444,6 @@ def test_embed_refuses_an_answer(status, answer, error, message):
         embed(http, Warming(embeddings_url="http://vendor/v1", dimensions=2), ["a", "b"])
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/v1", "http://[::1/v1"], ids=["shut", "torn"])
-def test_embed_of_a_vendor_that_is_not_there_is_unavailable(http, url):
+def test_embed_of_a_vendor_that_is_not_there_is_unavailable(http):
     with pytest.raises(Unavailable, match="embeddings vendor is unavailable"):
-        embed(http, Warming(embeddings_url=url), ["a"])
+        embed(http, Warming(embeddings_url="http://127.0.0.1:9/v1"), ["a"])
