@@ -40,7 +40,8 @@ bench: install   ## run every benchmark (BENCH_ARGS=--quick for a short one)
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra ops
 lock:            ## resolve pyproject.toml anew (needs uv)
 	$(COMPILE) --extra dev pyproject.toml -o requirements.lock
-	$(COMPILE) --extra bench -c requirements.lock pyproject.toml | grep -vxFf requirements.lock > benchmarks/requirements.lock
+	$(COMPILE) --extra bench -c requirements.lock pyproject.toml | grep -vxFf requirements.lock \
+	  | awk '/^[^ ]/ { name = $$0; next } { if (name) print name; name = ""; print }' > benchmarks/requirements.lock
 
 faults: install  ## kill loaders and Postgres at many points; the tests do it at few
 	FAULT_POINTS=30 .venv/bin/python -m pytest -v tests/tasks/test_load_file_killed.py
