@@ -103,25 +103,30 @@ def _grouped(events: Iterable[UsageEvent], costs: Iterable[Decimal | None]) -> _
 
 def _sums(events: list[UsageEvent], costs: list[Decimal | None]) -> tuple[int | Decimal, ...]:
     known = [cost for cost in costs if cost is not None]
-    reported = [
-        (stored(event.reported_cost_usd), cost)
-        for event, cost in zip(events, costs, strict=True)
-        if event.reported_cost_usd is not None
-    ]
-    compared = [(theirs, ours) for theirs, ours in reported if ours is not None]
+    reported = [event.reported_cost_usd for event in events if event.reported_cost_usd is not None]
     hits = [event.cache_hit for event in events if event.cache_hit is not None]
+    ours, theirs = sum(known, _ZERO), sum(map(stored, reported), _ZERO)
+    has_both = len(known) == len(reported) == len(events)  # as most batches have: nothing is left to sum up
     return (
         len(events),
         sum(event.status is not Status.SUCCESS for event in events),
         len(costs) - len(known),
-        sum(known, _ZERO),
-        sum((theirs for theirs, _ in reported), _ZERO),
+        ours,
+        theirs,
         *(sum(filter(None, map(of, events))) for of in _TOKENS),
         sum(hits),
         len(hits),
-        sum((ours for _, ours in compared), _ZERO),
-        sum((theirs for theirs, _ in compared), _ZERO),
+        *((ours, theirs) if has_both else _compared(events, costs)),
     )
+
+
+def _compared(events: list[UsageEvent], costs: list[Decimal | None]) -> tuple[Decimal, Decimal]:
+    both = [
+        (cost, stored(event.reported_cost_usd))
+        for event, cost in zip(events, costs, strict=True)
+        if cost is not None and event.reported_cost_usd is not None
+    ]
+    return sum((ours for ours, _ in both), _ZERO), sum((theirs for _, theirs in both), _ZERO)
 
 
 _TOKENS = tuple(map(attrgetter, ("input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens")))
