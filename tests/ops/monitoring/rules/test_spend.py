@@ -25,7 +25,7 @@ def sample(cost: str, normal: float = 100, key: str = "total") -> SpendSample:
     ("measured", "tier"),
     [
         pytest.param(sample("100"), None, id="normal spend"),
-        pytest.param(sample("108"), None, id="8 more is within 3 sigmas of 3 % of a mean hour"),
+        pytest.param(sample("108"), None, id="8 more is within 3.1 sigmas of 3 % of a mean hour"),
         pytest.param(sample("110"), Tier.INFO, id="10 more is a spike, if no grave one"),
         pytest.param(sample("152.5"), Tier.INFO, id="(152.5 + 5) / (100 + 5) = 1.5 times, not above"),
         pytest.param(sample("153"), Tier.WARNING, id="(153 + 5) / (100 + 5) = 1.505 times"),
@@ -33,7 +33,8 @@ def sample(cost: str, normal: float = 100, key: str = "total") -> SpendSample:
         pytest.param(sample("206"), Tier.CRITICAL, id="(206 + 5) / (100 + 5) = 2.01 times"),
         pytest.param(sample("5.9", normal=1), None, id="$4.90 more is below the floor of $5"),
         pytest.param(sample("6", normal=1), Tier.WARNING, id="$5 is not: (6 + 5) / (1 + 5) = 1.83 times"),
-        pytest.param(sample("106", key="feature:x"), Tier.INFO, id="a part above 1.75 sigmas and all of its week"),
+        pytest.param(sample("140", key="feature:x"), None, id="a part at 1.4 times its hour of the day"),
+        pytest.param(sample("141", key="feature:x"), Tier.INFO, id="a part above: (141 + 5) / (100 + 5) = 1.39 times"),
     ],
 )
 def test_spend_breaches_on_a_spike_and_dollars(measured: SpendSample, tier: Tier | None) -> None:
@@ -42,10 +43,25 @@ def test_spend_breaches_on_a_spike_and_dollars(measured: SpendSample, tier: Tier
     assert condition.status is (Status.BREACH if tier else Status.OK)
 
 
-def test_spend_of_a_part_is_no_spike_when_its_week_has_seen_as_much() -> None:
+def test_spend_of_a_part_is_no_spike_when_its_week_has_nearly_seen_it() -> None:
     seen = sample("206", key="feature:x")
     assert evaluate(seen).tier is Tier.CRITICAL
-    assert evaluate(replace(seen, history=(*seen.history[:-50], 206.0, *seen.history[-49:]))).tier is None
+    history = (*seen.history[:-50], 217.0, *seen.history[-49:])  # 95 % of 217 are 206.15
+    assert evaluate(replace(seen, history=history)).tier is None
+
+
+@given(st.integers(1, 72), st.sampled_from(["total", "feature:x"]))
+def test_spend_that_is_usual_again_after_hours_without_events_is_no_spike(lost: int, key: str) -> None:
+    days = tuple(100.0 + 50 * (hour % 24 > 12) for hour in range(2 * WEEK))
+    history = (*days[:-lost], *[0.0] * lost)
+    found = evaluate(SpendSample(key, Decimal(days[0]), history, floor_usd=Decimal(5)))
+    assert found.status is Status.OK
+
+
+@given(st.lists(st.floats(0, 1000), max_size=WEEK - 1), st.integers(0, 10_000))
+def test_spend_of_a_first_week_is_never_a_spike(history: list[float], cost: int) -> None:
+    found = evaluate(SpendSample("user:new", Decimal(cost), tuple(history), floor_usd=Decimal("0.01")))
+    assert (found.status, found.tier) == (Status.INSUFFICIENT_DATA, None)
 
 
 def test_spend_tells_the_dollars_and_the_cause() -> None:
@@ -77,8 +93,8 @@ def test_drivers_name_what_rose_most(drivers: Drivers, cause: str) -> None:
         pytest.param(sample("105"), False, id="(105 + 5) / 105 = 1.05 clears"),
         pytest.param(replace(sample("150"), history=(*[100.0, 200.0] * 96,)), False, id="as much as is usual clears"),
         pytest.param(
-            replace(sample("206", key="feature:x"), history=(*[100.0] * 180, 206.0, *[100.0] * 11)), True,
-            id="1.96 times holds, though the week has seen it",
+            replace(sample("206", key="feature:x"), history=(*[100.0] * 180, 217.0, *[100.0] * 11)), True,
+            id="2 times holds, though the week has seen it: 95 % of 217 are 206.15",
         ),
         pytest.param(sample("206"), False, id="a breach is past its limit, not near it"),
     ],
