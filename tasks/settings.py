@@ -60,11 +60,13 @@ def _home(folder: Path) -> Path:
 
 
 def _address(url: str) -> str:
+    import httpx
+
     try:
         parts = urlsplit(url)
-        if not parts.hostname or parts.port == 0:
+        if not parts.hostname or parts.port == 0 or not httpx.URL(url).host:  # each refuses what the other takes
             raise ValueError
-    except ValueError:
+    except (ValueError, httpx.InvalidURL):
         raise ValueError("not an address such as https://proxy.example:4000") from None
     return url
 
