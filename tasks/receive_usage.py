@@ -40,8 +40,10 @@ _MB = 1_000_000
 _SMALL = 65_536  # bytes, not packed, that are parsed in the event loop: a thread would cost more
 MOST_DAYS = 100  # of the events of a post: each may need a partition to be made
 HEAD_TIMEOUT_S = 20.0  # for the head of a request, from the connection or the answer before it
-_THREADS = 2  # that unpack and parse larger bodies, each of which may take max_body_mb of memory
-_CONNECTIONS = 1_000
+_THREADS = (
+    2  # that unpack and parse larger bodies: very many tiny rows take 80 times their bytes until they are counted
+)
+CONNECTIONS = 1_000
 _BACKLOG = 2_048
 Clock = Callable[[], datetime]
 Say = Callable[[str], object]
@@ -51,13 +53,14 @@ def checked_token(settings: Receiver, *, insecure: bool) -> bytes | None:
     """Return the token that senders must show; None when everybody may send.
 
     Raises:
-        InvalidValue: none, or one that can be guessed.
+        InvalidValue: none, one that can be guessed, or one that no header can carry.
     """
     token = settings.token.get_secret_value()
     if not token and insecure:
         return None
-    if len(token) < SHORTEST_TOKEN:
-        limit = f"a secret of at least {SHORTEST_TOKEN} characters (--insecure-no-token receives from everybody)"
+    if len(token) < SHORTEST_TOKEN or not all("!" <= letter <= "~" for letter in token):  # which any header can carry
+        limit = (f"a secret of at least {SHORTEST_TOKEN} visible ASCII characters"
+                 " (--insecure-no-token receives from everybody)")  # fmt: skip
         raise InvalidValue("receiver.token", "(hidden)" if token else "", limit)
     return token.encode()
 
@@ -220,6 +223,15 @@ class Impatient(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # one of t
             self.transport.close()
 
 
+def make_server(app: Starlette) -> uvicorn.Server:
+    """Return what serves the application."""
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, lifespan="on", ws="none", http=Impatient, server_header=False,
+        limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=int(LONGEST_WAIT_S) + 5,
+    )  # fmt: skip
+    return uvicorn.Server(config)
+
+
 def serve(target: Target, settings: Receiver, token: bytes | None, say: Say, clock: Clock) -> None:
     """Receive until Ctrl-C or SIGTERM; then finish what is there.
 
@@ -228,15 +240,11 @@ def serve(target: Target, settings: Receiver, token: bytes | None, say: Say, clo
     """
     with listen(settings) as listener:
         say(instructions(_address(listener), has_token=token is not None))
-        config = uvicorn.Config(
-            make_app(target, settings, token, clock), log_level="warning", access_log=False, lifespan="on", ws="none",
-            http=Impatient, server_header=False, limit_concurrency=_CONNECTIONS,
-            timeout_graceful_shutdown=int(LONGEST_WAIT_S) + 5,
-        )  # fmt: skip
+        server = make_server(make_app(target, settings, token, clock))
         for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn stops on them, and raises them again when it has
             signal.signal(number, _interrupt)
         try:
-            uvicorn.Server(config).run(sockets=[listener])
+            server.run(sockets=[listener])
         except KeyboardInterrupt:
             say("stopped: everything that was acknowledged is stored")
 
