@@ -349,12 +349,16 @@ def test_settings_home_of_root_is_where_postgres_can_reach_it_and_of_others_thei
         ),
         pytest.param("sources: [{name: a, url: 'http://xn--a'}]", "not an address", id="a name that no one can have"),
         pytest.param("sources: [{name: a, url: 'http://a:70000'}]", "not an address", id="a port that is none"),
+        pytest.param(
+            "sources: [{name: a, api_key: schlüssel-1}]", "not of ASCII alone", id="a key that HTTP cannot send"
+        ),
         pytest.param("month_timezone: 2026-13-45", "not readable as YAML", id="a date that is none"),
     ],
 )
 def test_settings_that_would_fail_later_are_refused_at_once(yaml: str, words: str) -> None:
     (found,) = problems(f"{yaml}\n")
     assert words in found
+    assert "schlüssel" not in found
 
 
 PRICE = "{contract: deal, vendor: vertex_ai, model: gemini-2.5-pro, input: 1, output: 8"
