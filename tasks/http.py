@@ -117,7 +117,8 @@ class Courier:
         except Refusal as refusal:
             if refusal.status == 400:  # damaged on its way
                 return f"an answer that is not whole: {refusal.reason}"
-            raise Refused(_where(request), f"{refusal.reason}: set a smaller page_size") from None
+            mend = ": set a smaller page_size" if refusal.status == 413 else ""
+            raise Refused(_where(request), refusal.reason + mend) from None
         return answer
 
     def _received(self, request: httpx.Request) -> httpx.Response:

@@ -30,8 +30,9 @@ from pydantic import SecretStr, ValidationError
 
 from ops.errors import InvalidValue, Unavailable
 from tasks.embedded_postgres import Cluster
-from tasks.receive_usage import checked_token, instructions, listen, serve
+from tasks.receive_usage import checked_token, instructions, serve
 from tasks.resources import create_database
+from tasks.serve_http import listen
 from tasks.settings import Receiver, Settings
 from tasks.stores import schema
 from tasks.stores.tables import ingest_sources, usage_events, usage_rejects
@@ -229,7 +230,7 @@ def test_slow_body_is_given_up(engine: sa.Engine) -> None:
 
 
 def test_connection_without_a_head_is_hung_up_on(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.receive_usage.HEAD_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("tasks.serve_http.HEAD_TIMEOUT_S", 0.1)
     with receiving(engine) as client:
         address = (client.base_url.host, client.base_url.port)
         with socket.create_connection(address, timeout=60) as silent:
@@ -247,8 +248,8 @@ def test_connection_without_a_head_is_hung_up_on(engine: sa.Engine, monkeypatch:
 
 
 def test_silent_connections_do_not_keep_others_out(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.receive_usage.HEAD_TIMEOUT_S", 1.0)
-    monkeypatch.setattr("tasks.receive_usage.CONNECTIONS", 50)
+    monkeypatch.setattr("tasks.serve_http.HEAD_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("tasks.serve_http.CONNECTIONS", 50)
     with receiving(engine) as client, ExitStack() as open_ones:
         address = (client.base_url.host, client.base_url.port)
         silent = [open_ones.enter_context(socket.create_connection(address, timeout=60)) for _ in range(50)]
@@ -547,7 +548,7 @@ def test_instructions_without_a_token_warn_and_keep_the_headers_that_litellm_ins
 
 
 def test_socket_says_that_it_speaks_tcp_so_that_answers_do_not_wait() -> None:
-    with listen(Receiver(port=0)) as listener:
+    with listen("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
 
 
