@@ -103,14 +103,13 @@ def _serve_bare() -> None:
     from starlette.responses import Response
     from starlette.routing import Route
 
-    from tasks.receive_usage import listen
-    from tasks.settings import Receiver
+    from tasks.serve_http import listen
 
     async def answer(request: Request) -> Response:
         await request.body()
         return Response(b"{}", media_type="application/json")
 
-    with listen(Receiver(port=0)) as listener:
+    with listen("127.0.0.1", 0) as listener:
         print(f"listening on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
         app = Starlette(routes=[Route("/litellm", answer, methods=["POST"])])
         uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listener])

@@ -17,8 +17,8 @@ def command(host: str | None, port: int | None, insecure: bool) -> None:
     \b
     POST /litellm     LiteLLM's generic API logger: json_array, ndjson, single
     POST /v1/traces   OTLP over HTTP: JSON or protobuf
-    GET  /healthz     200 while it runs, and whether the database is away; needs no token
-    gzip and deflate are fine. 429 and 503: send it again; 400, 401, 413, 415: never.
+    GET  /healthz     200 while it runs: {"database": "ok"}, or "away" when the last write found none; needs no token
+    gzip and deflate are fine. 408, 429 and 503: send it again; 400, 401, 413, 415: never.
 
     \b
     Example:

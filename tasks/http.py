@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from base64 import b64decode
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,11 +18,14 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from ops.errors import Refused, Unavailable
+from tasks.request_body import Refusal, too_large, unpack
 from tasks.sources.interface import Batch, Pager
 
 TRIES = 5
 MOST_REQUESTS = 10_000  # of one window: a server whose pages never end is not waited for
-MOST_BYTES = 128 * 1024 * 1024  # of one answer, unpacked
+MOST_TIMES = 20  # that a window asks for one page: a pager may read again what moved, a cursor that repeats is no such
+MOST_BYTES = 128 * 1024 * 1024  # of one answer, as sent and unpacked
+LONGEST_ANSWER_S = 120.0  # from its head to its end: one that trickles is never silent for long
 LONGEST_WAIT_S = 120.0  # who asks us to wait longer is asked again at the next poll
 _CREDENTIALS = ("authorization", "x-api-key", "api-key")
 _OF_THE_WAY = ("content-encoding", "content-length", "transfer-encoding")  # true of what was sent, not of what we hold
@@ -65,7 +69,7 @@ class Courier:
             Refused: an answer that waiting does not mend: of the 4xx class, or a redirect to somewhere else.
         """
         answer: httpx.Response | None = None
-        asked: set[tuple[str, bytes]] = set()
+        asked: Counter[tuple[str, bytes]] = Counter()
         while True:
             try:
                 item = pager.send(answer)
@@ -75,16 +79,16 @@ class Courier:
                 answer = None
                 yield item
                 continue
-            once = (str(item.url), item.read())
-            if once in asked or len(asked) == MOST_REQUESTS:
-                where = f"{item.url.host}{item.url.path}"
-                raise Unavailable(where, f"its pages never end: {len(asked):,} were asked for, the next one again")
-            asked.add(once)
+            page = (str(item.url), item.read())
+            if asked[page] == MOST_TIMES or asked.total() == MOST_REQUESTS:
+                told = f"{asked.total():,} requests for {len(asked):,} of them"
+                raise Unavailable(_where(item), f"its pages never end: {told}")
+            asked[page] += 1
             answer = self.fetch(item)
 
     def fetch(self, request: httpx.Request) -> httpx.Response:
         """Send one request until there is a whole JSON answer to it."""
-        where = f"{request.url.host}{request.url.path}"
+        where = _where(request)
         for attempt in range(1, TRIES + 1):
             self.turnstile.wait()
             answer = self._attempt(request)
@@ -108,29 +112,48 @@ class Courier:
             raise Refused(request.url.host, "HTTP cannot carry a header of ours: a line break in a key?") from None
         except httpx.TransportError as error:
             return f"{type(error).__name__} {error}".strip()
-        except (ValueError, RecursionError, httpx.DecodingError) as error:
+        except (ValueError, RecursionError) as error:
             return f"an answer that is not whole JSON ({error})"
+        except Refusal as refusal:
+            if refusal.status == 400:  # damaged on its way
+                return f"an answer that is not whole: {refusal.reason}"
+            mend = ": set a smaller page_size" if refusal.status == 413 else ""
+            raise Refused(_where(request), refusal.reason + mend) from None
         return answer
 
     def _received(self, request: httpx.Request) -> httpx.Response:
         """Return the whole answer.
 
         Raises:
-            Refused: it is larger than MOST_BYTES.
+            Refusal: it is larger than MOST_BYTES, packed in a way that we did not ask for, or damaged.
         """
+        request.headers = httpx.Headers({**self.client.headers, **request.headers, "accept-encoding": "gzip, deflate"})
         answer = self.client.send(request, stream=True)
-        body = bytearray()
         try:
-            for chunk in answer.iter_bytes():
-                body += chunk
-                if len(body) > MOST_BYTES:
-                    limit = f"an answer of more than {MOST_BYTES:,} bytes: set a smaller page_size"
-                    raise Refused(f"{request.url.host}{request.url.path}", limit)
+            packed = _body(answer)
         finally:
             answer.close()
+        body = unpack(packed, answer.headers.get("content-encoding", ""), MOST_BYTES)
         headers = [(name, value) for name, value in answer.headers.multi_items() if name not in _OF_THE_WAY]
-        return httpx.Response(answer.status_code, headers=headers, content=bytes(body), request=request,
+        return httpx.Response(answer.status_code, headers=headers, content=body, request=request,
                               extensions=answer.extensions)  # fmt: skip
+
+
+def _body(answer: httpx.Response) -> bytes:
+    """Return the bytes as they are sent: httpx would unpack each piece whole, whatever comes out."""
+    assert isinstance(answer.stream, httpx.SyncByteStream)  # noqa: S101  the client is no asynchronous one
+    body, begun = bytearray(), time.monotonic()
+    for chunk in answer.stream:
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise too_large(MOST_BYTES, "as sent")
+        if time.monotonic() - begun > LONGEST_ANSWER_S:
+            raise httpx.ReadTimeout(f"an answer that took longer than {LONGEST_ANSWER_S:g} s")
+    return bytes(body)
+
+
+def _where(request: httpx.Request) -> str:
+    return f"{request.url.host}{request.url.path}"
 
 
 def _refuse(where: str, answer: httpx.Response | str) -> None:

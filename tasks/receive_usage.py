@@ -1,8 +1,8 @@
 """Receive usage over HTTP, so that nothing has to be polled: LiteLLM's generic logger, and OTLP.
 
-Before it: a gateway or an exporter posts. Between: `request_body.py` reads within limits, `receive_formats.py` parses.
-After it: `group_commit.py` stores. A post is answered 200 when its rows are committed, and not before; bad rows are
-rows too, of `usage_rejects`.
+Before it: a gateway or an exporter posts. Between: `serve_http.py` serves, `request_body.py` reads
+within limits, `receive_formats.py` parses. After it: `group_commit.py` stores. A post is answered 200 when its rows
+are committed, and not before; bad rows are rows too, of `usage_rejects`.
 """
 
 from __future__ import annotations
@@ -19,17 +19,16 @@ from functools import partial
 from types import FrameType
 
 import anyio
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from ops.errors import InvalidValue, Unavailable
+from ops.errors import InvalidValue
 from tasks.group_commit import GroupCommit, Outcome, Post
 from tasks.receive_formats import FORMATS, JSON, Format
 from tasks.request_body import Refusal, Room, Share, read_body, unpack
+from tasks.serve_http import listen, make_server
 from tasks.settings import Receiver
 from tasks.sources.interface import Batch
 from tasks.write_usage import Target
@@ -39,10 +38,7 @@ LONGEST_WAIT_S = 60.0  # for the commit; then the sender is told to come again, 
 _MB = 1_000_000
 _SMALL = 65_536  # bytes, not packed, that are parsed in the event loop: a thread would cost more
 MOST_DAYS = 100  # of the events of a post: each may need a partition to be made
-HEAD_TIMEOUT_S = 20.0  # for the head of a request, from the connection or the answer before it
-_THREADS = 2  # that unpack and parse larger bodies, each of which may take max_body_mb of memory
-_CONNECTIONS = 1_000
-_BACKLOG = 2_048
+_THREADS = 2  # that unpack and parse larger bodies: tiny rows take 80 times their bytes until they are counted
 Clock = Callable[[], datetime]
 Say = Callable[[str], object]
 
@@ -51,13 +47,14 @@ def checked_token(settings: Receiver, *, insecure: bool) -> bytes | None:
     """Return the token that senders must show; None when everybody may send.
 
     Raises:
-        InvalidValue: none, or one that can be guessed.
+        InvalidValue: none, one that can be guessed, or one that no header can carry.
     """
     token = settings.token.get_secret_value()
     if not token and insecure:
         return None
-    if len(token) < SHORTEST_TOKEN:
-        limit = f"a secret of at least {SHORTEST_TOKEN} characters (--insecure-no-token receives from everybody)"
+    if len(token) < SHORTEST_TOKEN or not all("!" <= letter <= "~" for letter in token):  # which any header can carry
+        limit = (f"a secret of at least {SHORTEST_TOKEN} visible ASCII characters"
+                 " (--insecure-no-token receives from everybody)")  # fmt: skip
         raise InvalidValue("receiver.token", "(hidden)" if token else "", limit)
     return token.encode()
 
@@ -186,78 +183,21 @@ def _endpoint(desk: Desk, form: Format) -> Callable[[Request], object]:
     return endpoint
 
 
-class Impatient(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # one of two classes, as installed
-    """HTTP on one connection; who connects and sends no whole head is hung up on, as uvicorn does not."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        """Begin to wait."""
-        super().connection_made(transport)
-        self._waits: asyncio.TimerHandle | None = None
-        self._await_head()
-
-    def data_received(self, data: bytes) -> None:
-        """Wait for the rest of a head."""
-        super().data_received(data)
-        self._await_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
-        super().connection_lost(exc)
-        if self._waits:
-            self._waits.cancel()
-
-    def _await_head(self) -> None:
-        if self._is_idle and self._waits is None:
-            self._waits = self.loop.call_later(HEAD_TIMEOUT_S, self._hang_up)
-
-    @property
-    def _is_idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
-
-    def _hang_up(self) -> None:
-        self._waits = None
-        if self._is_idle:
-            self.transport.close()
-
-
 def serve(target: Target, settings: Receiver, token: bytes | None, say: Say, clock: Clock) -> None:
     """Receive until Ctrl-C or SIGTERM; then finish what is there.
 
     Raises:
         Unavailable: the address is taken, or not ours.
     """
-    with listen(settings) as listener:
+    with listen(settings.host, settings.port) as listener:
         say(instructions(_address(listener), has_token=token is not None))
-        config = uvicorn.Config(
-            make_app(target, settings, token, clock), log_level="warning", access_log=False, lifespan="on", ws="none",
-            http=Impatient, server_header=False, limit_concurrency=_CONNECTIONS,
-            timeout_graceful_shutdown=int(LONGEST_WAIT_S) + 5,
-        )  # fmt: skip
+        server = make_server(make_app(target, settings, token, clock), LONGEST_WAIT_S)
         for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn stops on them, and raises them again when it has
             signal.signal(number, _interrupt)
         try:
-            uvicorn.Server(config).run(sockets=[listener])
+            server.run(sockets=[listener])
         except KeyboardInterrupt:
             say("stopped: everything that was acknowledged is stored")
-
-
-def listen(settings: Receiver) -> socket.socket:
-    """Return a socket that listens.
-
-    Raises:
-        Unavailable: the address is taken, or not ours.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # asyncio turns off Nagle's wait of 40 ms only for sockets that say which protocol they speak
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((settings.host, settings.port))
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise Unavailable(f"{settings.host}:{settings.port}", error.strerror or error) from None
-    return listener
 
 
 def _address(listener: socket.socket) -> str:

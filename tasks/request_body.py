@@ -69,14 +69,14 @@ async def read_body(request: Request, share: Share, limit: int, timeout_s: float
 
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
-        raise _too_large(limit, "as sent")
+        raise too_large(limit, "as sent")
     body = bytearray()
     try:
         async with asyncio.timeout(timeout_s):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > limit:
-                    raise _too_large(limit, "as sent")
+                    raise too_large(limit, "as sent")
                 share.hold(len(body))
     except TimeoutError:
         raise Refusal(408, f"the body took longer than {timeout_s:g} s") from None
@@ -117,7 +117,7 @@ def _inflate(body: bytes, window: int, limit: int) -> bytes:
         except zlib.error as error:
             raise Refusal(400, f"the body cannot be unpacked: {error}") from None
         if len(found) > limit:
-            raise _too_large(limit, "unpacked")
+            raise too_large(limit, "unpacked")
         if not member.eof:
             raise Refusal(400, "the body cannot be unpacked: it ends too early")
         body = member.unused_data.lstrip(b"\0")
@@ -126,5 +126,6 @@ def _inflate(body: bytes, window: int, limit: int) -> bytes:
     return bytes(found)
 
 
-def _too_large(limit: int, how: str) -> Refusal:
+def too_large(limit: int, how: str) -> Refusal:
+    """Return what a body over the limit is answered."""
     return Refusal(413, f"the body is larger than {limit:,} bytes {how}")

@@ -60,11 +60,13 @@ def _home(folder: Path) -> Path:
 
 
 def _address(url: str) -> str:
+    import httpx
+
     try:
         parts = urlsplit(url)
-        if not parts.hostname or parts.port == 0:
+        if not parts.hostname or parts.port == 0 or not httpx.URL(url).host:  # each refuses what the other takes
             raise ValueError
-    except ValueError:
+    except (ValueError, httpx.InvalidURL):
         raise ValueError("not an address such as https://proxy.example:4000") from None
     return url
 
@@ -78,7 +80,14 @@ def _from_environment(value: object) -> object:
     return value
 
 
+def _sendable(key: SecretStr) -> SecretStr:
+    if not key.get_secret_value().isascii():
+        raise ValueError("not of ASCII alone, as what HTTP sends has to be")
+    return key
+
+
 Secret = Annotated[SecretStr, BeforeValidator(_from_environment)]  # `env:NAME` takes it from the environment
+ApiKey = Annotated[Secret, AfterValidator(_sendable)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w.:/-]+$")]
 Tenant = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w.-]+$")]
@@ -100,7 +109,7 @@ class Source(_Group):
     values: dict[str, str] = {}  # canonical field -> one value for every row
     timezone: Zone | None = None  # of naive times; without it they are rejected
     url: Address | None = None  # of an API, where the vendor has no address of its own
-    api_key: Secret = SecretStr("")
+    api_key: ApiKey = SecretStr("")
     public_key: str = ""  # Langfuse has two
     database_url: Secret = SecretStr("")  # kind postgres
     query: str = ""  # kind postgres

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -41,6 +41,8 @@ class Fault:
     truncated: bool = False  # half of the JSON, with the length of that half: whole to HTTP
     cut: bool = False  # half of what the length announces, then the connection ends
     seconds: float = 0.0  # before the answer
+    content: bytes | None = None  # sent as it is, in place of the right one
+    endless: bool = False  # blanks behind it for ever, a few at a time
 
 
 @dataclass
@@ -75,15 +77,19 @@ def api_server(answer: Callable[[Asked], tuple[int, Any]]) -> Iterator[ApiServer
         def _reply(self, asked: Asked, fault: Fault) -> None:
             time.sleep(fault.seconds)
             status, document = answer(asked) if fault.status is None else (fault.status, {"error": "as asked"})
-            content = json.dumps(document).encode()
+            content = json.dumps(document).encode() if fault.content is None else fault.content
             sent = content[: len(content) // 2] if fault.truncated or fault.cut else content
             self.send_response(status)
             for name, value in {"content-type": "application/json", **fault.headers}.items():
                 self.send_header(name, value)
-            self.send_header("content-length", str(len(content) if fault.cut else len(sent)))
+            if not fault.endless:
+                self.send_header("content-length", str(len(content) if fault.cut else len(sent)))
             self.end_headers()
             self.wfile.write(sent)
-            self.close_connection = fault.cut
+            self.close_connection = fault.cut or fault.endless
+            with suppress(OSError):  # whoever asked hangs up
+                while fault.endless:
+                    self.wfile.write(b"  ")
 
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""

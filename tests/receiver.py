@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import msgspec
 import sqlalchemy as sa
-import uvicorn
 from pydantic import SecretStr
 
-from tasks.receive_usage import Impatient, listen, make_app
+from tasks.receive_usage import LONGEST_WAIT_S, make_app
+from tasks.serve_http import listen, make_server
 from tasks.settings import Receiver
 from tasks.write_usage import Target
 
@@ -31,8 +31,8 @@ def receiving(
     """Yield a client of a running receiver; it shows the token with every request."""
     given = Receiver(port=0, token=SecretStr(TOKEN), **settings)
     app = make_app(Target(engine, "default"), given, None if open_to_all else TOKEN.encode(), lambda: now)
-    with listen(given) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, http=Impatient, log_level="critical", lifespan="on", ws="none"))
+    with listen(given.host, given.port) as listener:
+        server = make_server(app, LONGEST_WAIT_S)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"

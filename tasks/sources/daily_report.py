@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 DAY = timedelta(days=1)
 MOST_DAYS = 31  # what both vendors put on one page
 LOOK_BACK = timedelta(days=3)  # vendors revise the last days
-MOST_PAGES = 1_000  # of one endpoint and window: a vendor that never ends is not waited for
 Record = VendorUsage | VendorCost
 Asking = Generator["httpx.Request | Batch", "httpx.Response | None", None]
 Typed = TypeVar("Typed")
@@ -69,7 +68,7 @@ def read(reports: Iterable[Report], days: Window) -> Pager:
     """Ask for every page of every endpoint, then yield the one batch that covers the days.
 
     Raises:
-        Unavailable: an answer is not as documented, or its pages never end; nothing of the window is stored.
+        Unavailable: an answer is not as documented, or leads on from an empty page; nothing of the window is stored.
     """
     reading = _Reading(days)
     for report in reports:
@@ -79,9 +78,7 @@ def read(reports: Iterable[Report], days: Window) -> Pager:
 
 def _pages(report: Report, reading: _Reading) -> Asking:
     token: str | None = None
-    seen: set[str | None] = set()
-    while token not in seen and len(seen) < MOST_PAGES:
-        seen.add(token)
+    while True:
         request = report.ask(token)
         where = f"{request.url.host}{request.url.path}"
         answer = yield request
@@ -93,8 +90,9 @@ def _pages(report: Report, reading: _Reading) -> Asking:
             return
         if not page.next_page:
             raise Unavailable(where, "it says has_more without a next_page")
+        if not page.buckets:
+            raise Unavailable(where, "an empty page with a next_page: its pages never end")
         token = page.next_page
-    raise Unavailable(where, f"its pages never end: next_page {token!r} after {len(seen)} of them")
 
 
 def _page(report: Report, where: str, content: bytes) -> Page:

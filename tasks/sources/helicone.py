@@ -8,7 +8,7 @@ bounds never move, and each page begins with the requests that share the last on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -83,21 +83,25 @@ def pages(source: Source, window: Window) -> Pager:
 
     url = (source.url or CLOUD).rstrip("/") + PATH
     headers = {"authorization": f"Bearer {source.api_key.get_secret_value()}"}
-    asked = {"filter": _between(window), "limit": min(source.page_size or MOST, MOST), "sort": {"created_at": "asc"}}
+    limit = min(source.page_size or MOST, MOST)
+    asked = {"filter": _between(window), "limit": limit, "sort": {"created_at": "asc"}}
     offset, old_pages = 0, 0
     seen: set[str] = set()
     while True:
         page = opened((yield Request("POST", url, json={**asked, "offset": offset}, headers=headers)))
         if not page.rows:
             return
-        fresh = {_identity(row) for row in page.rows} - seen
+        rows = {_identity(row): row for row in page.rows}
+        fresh = rows.keys() - seen
         old_pages = 0 if fresh else old_pages + 1
         if old_pages == OLD_PAGES:
             raise Unavailable(page.where, "it gives the same requests again: its pages never end")
         seen |= fresh
         yield collect(page.rows, parse, window.end)
-        step = len(fresh) - _tied(page.rows)
-        offset += step if step > 0 else len(page.rows)  # not the limit: a server may have a lower one of its own
+        step = len(fresh) - _tied(rows.values())
+        offset += (
+            step if step > 0 else len(fresh) or min(len(rows), limit)
+        )  # a server may have a lower limit of its own
 
 
 def _identity(row: Any) -> str:
@@ -105,7 +109,7 @@ def _identity(row: Any) -> str:
     return known if isinstance(known, str) else repr(row)
 
 
-def _tied(rows: list[Any]) -> int:
+def _tied(rows: Iterable[Any]) -> int:
     """Count the rows with the page's last time: among these the next page may have another order."""
     times = [str(row.get("request_created_at")) for row in rows if isinstance(row, dict)]
     return times.count(max(times, default=""))

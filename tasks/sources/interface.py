@@ -89,11 +89,11 @@ def collect(rows: Iterable[Any], parse: Callable[[Any], Iterable[Record]], now: 
             skipped += not records
             batch.add(records)
         except InvalidValue as error:
-            batch.rejects.append(Reject.of(error, position, _raw(row)))
+            batch.rejects.append(Reject.of(error, position, raw_of(row)))
     return replace(batch, skipped=skipped)
 
 
-def _raw(row: Any) -> bytes:
+def raw_of(row: Any) -> bytes:
     """Return a row as JSON; not by msgspec, which has no words for half a character."""
     if isinstance(row, msgspec.Raw):
         return bytes(row)

@@ -87,26 +87,24 @@ def pages(source: Source, window: Window) -> Pager:
 
 
 def _walk(source: Source, path: str, asked: Params, parse: Parse, window: Window) -> Pager:
-    """Follow the cursor to the last page, or an empty one.
+    """Follow the cursor to the last page.
 
     Raises:
-        Unavailable: it never ends, or the answers have another format.
+        Unavailable: it leads on from an empty page, or the answers have another format.
     """
     from httpx import Request
 
     url = (source.url or CLOUD).rstrip("/") + path
-    seen: set[str] = set()
     cursor: str | None = None
     while True:
         params = asked if cursor is None else {**asked, "cursor": cursor}
         page = opened((yield Request("GET", url, params=params, headers=_authorization(source))))
         yield collect(page.rows, parse, window.end)
         cursor = _next(page)
-        if not page.rows or cursor is None:
+        if cursor is None:
             return
-        if cursor in seen:
-            raise Unavailable(page.where, "it gives the same cursor again: its pages never end")
-        seen.add(cursor)
+        if not page.rows:
+            raise Unavailable(page.where, "an empty page with a cursor: its pages never end")
 
 
 def _next(page: Page) -> str | None:

@@ -15,7 +15,7 @@ import msgspec
 from ops.errors import InvalidValue
 from ops.usage import UsageEvent
 from tasks.settings import Source
-from tasks.sources.interface import Batch, Decoder, FileKind, Lines, Reject, Row, validated
+from tasks.sources.interface import Batch, Decoder, FileKind, Lines, Reject, Row, raw_of, validated
 from tasks.sources.litellm_payload import Payload, event
 
 _DECODER = msgspec.json.Decoder(Payload)
@@ -37,7 +37,7 @@ def parse(line: bytes) -> tuple[UsageEvent]:
     return (event(payload),)
 
 
-def rows_of(body: bytes) -> list[bytes]:
+def rows_of(body: bytes) -> Iterator[bytes]:
     """Split what a logger sends (an array, an object a line, or one object, pretty or not) into payloads as they came.
 
     Raises:
@@ -46,16 +46,16 @@ def rows_of(body: bytes) -> list[bytes]:
     text = body.strip()
     if text.startswith(b"["):
         return _elements(text)
-    return [text] if can_be_read(text) else [line for line in text.split(b"\n") if line.strip()]
+    return iter([text]) if can_be_read(text) else (line for line in text.split(b"\n") if line.strip())
 
 
-def _elements(array: bytes) -> list[bytes]:
+def _elements(array: bytes) -> Iterator[bytes]:
     try:
-        return [bytes(raw) for raw in _ARRAY.decode(array)]
+        return map(bytes, _ARRAY.decode(array))
     except _MALFORMED:
         pass
     try:  # Python's own writer lets NaN pass: one such number must not cost the other payloads
-        return [json.dumps(element).encode() for element in json.loads(array)]
+        return map(raw_of, json.loads(array))
     except (ValueError, RecursionError) as error:
         raise InvalidValue(
             "body", array[:60].decode(errors="replace"), f"JSON: an array that is whole ({error})"

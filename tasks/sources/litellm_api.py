@@ -64,7 +64,7 @@ def pages(source: Source, window: Window) -> Pager:
     while at < end:
         page = _read(source, (yield _request(source, at, end)))
         yield _batch(page, known, window)
-        if page.total <= len(page.rows):
+        if page.total <= len({name for name, start in zip(page.ids, page.starts, strict=True) if start >= at}):
             return
         last = _whole(page.starts[-1]) if page.starts else at
         if last > at:

@@ -5,7 +5,7 @@ Not by protobuf's own JSON, which writes ids in base64; and only the fields that
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +16,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from ops.errors import InvalidValue
+from tasks.request_body import Refusal
+
+MOST_PARTS = 500_000  # of a message: each becomes an object, however short it is
 
 _VALUES = {"string_value": "stringValue", "int_value": "intValue", "double_value": "doubleValue",
            "bool_value": "boolValue"}  # fmt: skip
@@ -26,46 +29,63 @@ def to_json(message: bytes) -> bytes:
 
     Raises:
         InvalidValue: no such message.
+        Refusal: it has more than MOST_PARTS groups, spans, events and attributes.
     """
     try:
         request = ExportTraceServiceRequest.FromString(message)
     except DecodeError as error:
         raise InvalidValue("body", f"{len(message):,} bytes", f"an ExportTraceServiceRequest ({error})") from None
-    return msgspec.json.encode({"resourceSpans": [_resource_spans(group) for group in request.resource_spans]})
+    reading = _Reading()
+    groups = [reading.resource_spans(group) for group in reading.taken(request.resource_spans)]
+    return msgspec.json.encode({"resourceSpans": groups})
 
 
-def _resource_spans(group: Any) -> dict[str, Any]:
-    return {
-        "resource": {"attributes": _attributes(group.resource.attributes)},
-        "scopeSpans": [{"spans": [_span(span) for span in scope.spans]} for scope in group.scope_spans],
-    }
+class _Reading:
+    """Reads one message, as far as it is not too long."""
 
+    def __init__(self) -> None:
+        self._left = MOST_PARTS
 
-def _span(span: Any) -> dict[str, Any]:
-    return {
-        "traceId": span.trace_id.hex(),
-        "spanId": span.span_id.hex(),
-        "name": span.name,
-        "startTimeUnixNano": span.start_time_unix_nano,
-        "endTimeUnixNano": span.end_time_unix_nano,
-        "attributes": _attributes(span.attributes),
-        "events": [
-            {"name": event.name, "timeUnixNano": event.time_unix_nano, "attributes": _attributes(event.attributes)}
-            for event in span.events
-        ],
-        "status": {"code": span.status.code},
-    }
+    def taken(self, parts: Sequence[Any]) -> Sequence[Any]:
+        """Return the parts, before anything is made of them."""
+        self._left -= len(parts)
+        if self._left < 0:
+            raise Refusal(413, f"the post has more than {MOST_PARTS:,} spans, events and attributes")
+        return parts
 
+    def resource_spans(self, group: Any) -> dict[str, Any]:
+        """Return the spans of a resource."""
+        scopes = self.taken(group.scope_spans)
+        return {
+            "resource": {"attributes": self._attributes(group.resource.attributes)},
+            "scopeSpans": [{"spans": [self._span(span) for span in self.taken(scope.spans)]} for scope in scopes],
+        }
 
-def _attributes(pairs: Iterable[Any]) -> list[dict[str, Any]]:
-    found = []
-    for pair in pairs:
-        kind = pair.value.WhichOneof("value")
-        if kind in _VALUES:
-            value = getattr(pair.value, kind)
-            is_number = kind != "double_value" or value - value == 0  # JSON has no infinity: `float` reads its name
-            found.append({"key": pair.key, "value": {_VALUES[kind]: value if is_number else str(value)}})
-    return found
+    def _span(self, span: Any) -> dict[str, Any]:
+        return {
+            "traceId": span.trace_id.hex(),
+            "spanId": span.span_id.hex(),
+            "name": span.name,
+            "startTimeUnixNano": span.start_time_unix_nano,
+            "endTimeUnixNano": span.end_time_unix_nano,
+            "attributes": self._attributes(span.attributes),
+            "events": [self._event(event) for event in self.taken(span.events)],
+            "status": {"code": span.status.code},
+        }
+
+    def _event(self, event: Any) -> dict[str, Any]:
+        attributes = self._attributes(event.attributes)
+        return {"name": event.name, "timeUnixNano": event.time_unix_nano, "attributes": attributes}
+
+    def _attributes(self, pairs: Sequence[Any]) -> list[dict[str, Any]]:
+        found = []
+        for pair in self.taken(pairs):
+            kind = pair.value.WhichOneof("value")
+            if kind in _VALUES:
+                value = getattr(pair.value, kind)
+                is_number = kind != "double_value" or value - value == 0  # JSON has no infinity: `float` reads its name
+                found.append({"key": pair.key, "value": {_VALUES[kind]: value if is_number else str(value)}})
+        return found
 
 
 def partial_success(rejected: int, why: str) -> bytes:

@@ -12,7 +12,15 @@ from ops.errors import InvalidValue
 
 def test_help_names_the_routes_and_shows_how_to_post() -> None:
     text = CliRunner().invoke(watchkeeper, ["receive", "--help"]).output
-    for words in ("/litellm", "/v1/traces", "/healthz", "WATCHKEEPER_RECEIVER__TOKEN", "--insecure-no-token"):
+    for words in (
+        "/litellm",
+        "/v1/traces",
+        "/healthz",
+        "WATCHKEEPER_RECEIVER__TOKEN",
+        "--insecure-no-token",
+        "--data-binary @payload.json",
+        '{"database": "ok"}, or "away"',
+    ):
         assert words in text
 
 
@@ -29,7 +37,7 @@ def test_receiver_does_not_start_with_a_token_like(token: str, shown: str, clean
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert shown in done.stderr
-    assert "at least 16 characters" in done.stderr
+    assert "at least 16 visible ASCII characters" in done.stderr
     assert "guess-me" not in done.stderr
 
 

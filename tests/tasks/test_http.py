@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import httpx
 import pytest
 
 from ops.errors import Refused, Unavailable
-from tasks.http import LONGEST_WAIT_S, TRIES, Courier, Turnstile
+from tasks.http import LONGEST_WAIT_S, MOST_TIMES, TRIES, Courier, Turnstile
 from tasks.resources import open_http
 from tasks.sources.interface import Batch, Pager
 from tests.api_server import ApiServer, Asked, Fault, api_server
@@ -187,12 +188,10 @@ def test_success_that_is_no_json_is_no_answer(status: int, content: bytes) -> No
         Courier(client, Turnstile(1e9), clock.sleep).fetch(httpx.Request("GET", "https://vendor.test/v1"))
 
 
-def test_answer_of_broken_compression_is_asked_for_again() -> None:
-    broken = httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"no gzip"))
-    answers = iter([broken, httpx.Response(200, json={"data": []})])
-    with httpx.Client(transport=httpx.MockTransport(lambda _: next(answers))) as client:
-        courier = Courier(client, Turnstile(1e9), Clock().sleep)
-        assert courier.fetch(httpx.Request("GET", "https://vendor.test/v1")).json() == {"data": []}
+def test_damaged_packing_is_asked_for_again() -> None:
+    with courier_of(Fault(content=b"no gzip", headers={"content-encoding": "gzip"})) as (courier, clock, server):
+        assert courier.fetch(get(server)).json() == DOCUMENT
+        assert waits(clock) == [1.0]
 
 
 BASIC = base64.b64encode(f"pk-1:{KEY}".encode()).decode()
@@ -291,44 +290,70 @@ def test_pager_without_a_request_gives_nothing() -> None:
         assert server.asked == []
 
 
-def empty_answer(request: httpx.Request) -> httpx.Response:
-    return httpx.Response(200, json=[])
+def test_pager_may_ask_again_for_what_moves() -> None:
+    def pager() -> Pager:
+        for _ in range(MOST_TIMES):
+            yield get(server)
+
+    with courier_of() as (courier, _, server):
+        assert list(courier.run(pager())) == []
+        assert len(server.asked) == MOST_TIMES
 
 
-def test_answer_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.http.MOST_BYTES", 1000)
-
-    def bomb(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, headers={"content-encoding": "gzip"}, content=gzip.compress(b"[" + b"0," * 10**6))
-
-    with (
-        httpx.Client(transport=httpx.MockTransport(bomb)) as client,
-        pytest.raises(Refused, match="more than 1,000 bytes"),
-    ):
-        Courier(client).fetch(httpx.Request("GET", "http://vendor/rows"))
+ENDLESS = {"the same page for ever": 1, "pages in a circle": 3, "ever new pages": 1000}
 
 
-@pytest.mark.parametrize("is_new", [False, True], ids=["the same page for ever", "ever new pages"])
-def test_pages_that_never_end_are_given_up(is_new: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.http.MOST_REQUESTS", 20)
+@pytest.mark.parametrize("distinct", ENDLESS.values(), ids=ENDLESS)
+def test_pages_that_never_end_are_given_up(distinct: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.http.MOST_REQUESTS", 100)
 
-    def pages() -> Pager:
+    def pager() -> Pager:
         for number in count():
-            yield httpx.Request("GET", "http://vendor/rows", params={"cursor": number if is_new else "again"})
+            yield httpx.Request("POST", f"{server.url}/v1/rows", json={"offset": number % distinct})
 
-    answer = httpx.MockTransport(empty_answer)
+    with courier_of() as (courier, _, server):
+        with pytest.raises(Unavailable, match=r"^127\.0\.0\.1/v1/rows is unavailable: its pages never end") as caught:
+            list(courier.run(pager()))
+        assert len(server.asked) == min(100, MOST_TIMES * distinct)
+    assert caught.value.retryable
+
+
+GZIP = {"content-encoding": "gzip"}
+BOMB = gzip.compress(bytes(10_000_000))
+TOO_LARGE: dict[str, tuple[Fault, str]] = {
+    "an answer that is too long": (Fault(content=b" " * 200_000), "larger than 100,000 bytes as sent"),
+    "an answer that never ends": (Fault(endless=True), "larger than 100,000 bytes as sent"),
+    "a bomb": (Fault(content=BOMB, headers=GZIP), "larger than 100,000 bytes unpacked"),
+    "a bomb in a bomb": (
+        Fault(content=gzip.compress(BOMB), headers={"content-encoding": "gzip, gzip"}), "'gzip, gzip' is none of gzip",
+    ),
+    "a packing that we did not ask for": (Fault(content=b"x", headers={"content-encoding": "zstd"}), "'zstd' is none"),
+    "a bomb beside an error": (Fault(status=500, content=BOMB, headers=GZIP), "larger than 100,000 bytes unpacked"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("fault", "words"), TOO_LARGE.values(), ids=TOO_LARGE)
+def test_answer_beyond_the_limit_is_refused(fault: Fault, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.http.MOST_BYTES", 100_000)
+    with courier_of(fault) as (courier, _, server):
+        with pytest.raises(Refused, match=rf"^127\.0\.0\.1/v1/rows refused: .*{words}"):
+            courier.fetch(get(server))
+        assert len(server.asked) == 1
+        assert courier.fetch(get(server)).json() == DOCUMENT
+
+
+def test_answer_that_trickles_is_given_up_though_it_is_never_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.http.LONGEST_ANSWER_S", 0.02)
     with (
-        httpx.Client(transport=answer) as client,
-        pytest.raises(Unavailable, match=r"vendor/rows .*its pages never end"),
+        courier_of(*[Fault(endless=True)] * TRIES) as (courier, _, server),
+        pytest.raises(Unavailable, match=r"ReadTimeout an answer that took longer than 0\.02 s, 5 times"),
     ):
-        list(Courier(client, Turnstile(1e9)).run(pages()))
+        courier.fetch(get(server))
 
 
-def test_request_with_another_body_is_another_page() -> None:
-    def pages() -> Pager:
-        for number in range(3):
-            yield httpx.Request("POST", "http://vendor/rows", json={"offset": number})
-
-    answer = httpx.MockTransport(empty_answer)
-    with httpx.Client(transport=answer) as client:
-        assert list(Courier(client, Turnstile(1e9)).run(pages())) == []
+def test_packed_answer_is_asked_for_and_unpacked() -> None:
+    packed = gzip.compress(json.dumps(DOCUMENT).encode())
+    with courier_of(Fault(200, content=packed, headers=GZIP)) as (courier, _, server):
+        assert courier.fetch(get(server)).json() == DOCUMENT
+        (asked,) = server.asked
+    assert (asked.headers["accept-encoding"], asked.headers["user-agent"]) == ("gzip, deflate", "watchkeeper")

@@ -343,12 +343,22 @@ def test_settings_home_of_root_is_where_postgres_can_reach_it_and_of_others_thei
         pytest.param("channels: [{name: a, kind: slack}]", "needs its `target`", id="Slack without a channel"),
         pytest.param("warming: {ttl_hours: 1.0e300}", "less than or equal to 8760", id="a time to live of aeons"),
         pytest.param("slack: {base_url: nowhere}", "should match pattern", id="an address that is none"),
+        pytest.param("sources: [{name: a, url: 'http://[::1'}]", "not an address such as", id="half an IPv6 address"),
+        pytest.param(
+            "sources: [{name: a, url: 'http://1.2.3.256'}]", "not an address", id="an IPv4 address that is none"
+        ),
+        pytest.param("sources: [{name: a, url: 'http://xn--a'}]", "not an address", id="a name that no one can have"),
+        pytest.param("sources: [{name: a, url: 'http://a:70000'}]", "not an address", id="a port that is none"),
+        pytest.param(
+            "sources: [{name: a, api_key: schlüssel-1}]", "not of ASCII alone", id="a key that HTTP cannot send"
+        ),
         pytest.param("month_timezone: 2026-13-45", "not readable as YAML", id="a date that is none"),
     ],
 )
 def test_settings_that_would_fail_later_are_refused_at_once(yaml: str, words: str) -> None:
     (found,) = problems(f"{yaml}\n")
     assert words in found
+    assert "schlüssel" not in found
 
 
 PRICE = "{contract: deal, vendor: vertex_ai, model: gemini-2.5-pro, input: 1, output: 8"

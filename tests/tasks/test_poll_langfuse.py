@@ -81,43 +81,6 @@ def test_second_poll_finds_nothing_new(engine: sa.Engine) -> None:
     assert held(engine) == before
 
 
-PASSING: dict[str, tuple[int, list[Fault]]] = {
-    "too many requests at once": (0, [Fault(429, NO_WAIT)] * 3),
-    "too many requests in the middle": (5, [Fault(429, NO_WAIT)]),
-    "a server's errors in the middle": (7, [Fault(500, NO_WAIT), Fault(502, NO_WAIT), Fault(503, NO_WAIT)]),
-}
-
-
-@pytest.mark.parametrize(("answers", "faults"), PASSING.values(), ids=PASSING)
-def test_fault_that_passes_leaves_no_trace(engine: sa.Engine, answers: int, faults: list[Fault]) -> None:
-    with serving(project()) as (server, asked):
-        after(server, answers, *faults)
-        polled(engine, asked, NOW)
-        assert server.faults == []
-    assert held(engine) == undisturbed(engine, project())
-
-
-WAITED: dict[str, tuple[list[Fault], list[float]]] = {
-    "half of the JSON": ([Fault(truncated=True)] * 2, [1.0, 2.0]),
-    "a connection cut in the middle of a page": ([Fault(cut=True)] * 2, [1.0, 2.0]),
-    "an answer that takes too long": ([Fault(seconds=1.2)], [1.0]),
-    "a server that asks for time": ([Fault(429, {"retry-after": "30"})], [30.0]),
-    "all of them": ([Fault(cut=True), Fault(truncated=True), Fault(500), Fault(529)], [1.0, 2.0, 4.0, 8.0]),
-}
-
-
-@pytest.mark.parametrize("answers", [3])
-@pytest.mark.parametrize(("faults", "slept"), WAITED.values(), ids=WAITED)
-def test_fault_that_is_waited_out_leaves_no_trace(
-    engine: sa.Engine, faults: list[Fault], slept: list[float], answers: int
-) -> None:
-    with serving(project()) as (server, asked):
-        after(server, answers, *faults)
-        _, waited = carried(engine, asked, Window(NOW - 3 * HOUR, NOW), timeout_s=0.8)
-    assert waited == slept
-    assert held(engine) == undisturbed(engine, project())
-
-
 BREAKING: dict[str, tuple[Fault, int, type[Exception]]] = {
     "credentials that are withdrawn": (Fault(401), 1, Refused),
     "a redirect to a page to sign in": (Fault(302, {"location": "https://login.test"}), 1, Refused),
@@ -148,30 +111,6 @@ def test_wrong_credentials_are_refused_without_telling_them(engine: sa.Engine) -
     assert "401 Unauthorized" in str(caught.value)
     assert "sk-lf-wrong" not in str(caught.value)
     assert held(engine)["usage_events"] == []
-
-
-def shuffled(api: LangfuseApi, random: Random) -> Answer:
-    """Answer in no order, with rows of earlier pages among the right ones."""
-    told: dict[str, list[Any]] = {}
-
-    def answer(asked: Asked) -> tuple[int, Any]:
-        status, document = api(asked)
-        earlier = told.setdefault(asked.path, [])
-        earlier.extend(document["data"])
-        if document["data"]:
-            document["data"] += random.sample(earlier, k=min(3, len(earlier)))
-            random.shuffle(document["data"])
-        return status, document
-
-    return answer
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_pages_that_repeat_and_shuffle_rows_count_them_once(engine: sa.Engine, seed: int) -> None:
-    with serving(shuffled(project(), Random(seed))) as (_, asked):  # noqa: S311  no secret
-        polled(engine, asked, NOW)
-    assert held(engine) == undisturbed(engine, project())
-    assert differences(engine) == []
 
 
 def changing(api: LangfuseApi, random: Random) -> Answer:
@@ -250,16 +189,6 @@ def test_answer_without_data_stops_the_poll_before_its_cursor(engine: sa.Engine)
 
     with serving(answer) as (_, asked), pytest.raises(Unavailable, match="without a list `data`"):
         polled(engine, asked, NOW)
-    assert cursor_of(engine, asked) is None
-
-
-def test_cursor_that_never_ends_stops_the_poll(engine: sa.Engine) -> None:
-    def answer(asked: Asked) -> tuple[int, Any]:
-        return 200, {"data": [observation()], "meta": {"cursor": "again"}}
-
-    with serving(answer) as (server, asked), pytest.raises(Unavailable, match="its pages never end"):
-        polled(engine, asked, NOW)
-    assert len(server.asked) == 2
     assert cursor_of(engine, asked) is None
 
 

@@ -93,31 +93,6 @@ def test_cache_hits_cost_nothing_and_failures_are_counted(gateway: Gateway) -> N
     assert differences(gateway.engine) == []
 
 
-def test_clock_that_was_ahead_once_loses_no_row(gateway: Gateway) -> None:
-    gateway.now += timedelta(days=3)  # the cursor is left in the future
-    gateway.poll("calm")
-    gateway.now -= timedelta(days=3)
-    gateway.proxy.rows = rows(100)
-    assert gateway.poll("calm").inserted == 20  # of the last hour, which is the look-back
-
-
-FAULTS: dict[str, list[Fault | None]] = {
-    "a limit": [None, Fault(429, {"retry-after": "0"}), None, Fault(429, {"retry-after": "0"})],
-    "errors of the server": [Fault(500, {"retry-after": "0"}), Fault(503, {"retry-after": "0"})],
-    "half a page": [None, None, Fault(truncated=True)],
-    "a connection cut within a page": [None, Fault(cut=True)],
-}
-
-
-@pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
-def test_poll_through_faults_leaves_what_a_calm_one_does(gateway: Gateway, faults: list[Fault | None]) -> None:
-    gateway.proxy.rows = rows(60)
-    gateway.poll("calm")
-    gateway.server.faults = list(faults)
-    assert gateway.poll("storm").inserted == 60
-    assert stored(gateway.engine, "storm") == stored(gateway.engine, "calm")
-
-
 @pytest.mark.parametrize("fails_at", range(1, 11))
 def test_poll_that_ends_anywhere_is_taken_up_again(gateway: Gateway, fails_at: int) -> None:
     gateway.proxy.rows = rows(60)

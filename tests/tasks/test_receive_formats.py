@@ -70,7 +70,7 @@ def test_any_bytes_are_rows_or_a_reason(body: bytes) -> None:
         batch = LiteLLM().read(body, JSON, NOW)
     except InvalidValue:
         return
-    assert batch.read == len(rows_of(body))
+    assert batch.read == len(list(rows_of(body)))
 
 
 documents = st.recursive(

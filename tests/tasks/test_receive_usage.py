@@ -13,7 +13,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,16 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 import yaml
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from pydantic import SecretStr, ValidationError
 
 from ops.errors import InvalidValue, Unavailable
 from tasks.embedded_postgres import Cluster
-from tasks.receive_usage import checked_token, instructions, listen, serve
+from tasks.receive_usage import checked_token, instructions, serve
 from tasks.resources import create_database
+from tasks.serve_http import listen
 from tasks.settings import Receiver, Settings
 from tasks.stores import schema
 from tasks.stores.tables import ingest_sources, usage_events, usage_rejects
@@ -38,7 +42,7 @@ from tests.receiver import NOW, START, TOKEN, bomb, payload, post, post_ids, rec
 from tests.recount import differences
 from tests.waiting import are_waiting
 
-PROTOBUF = "application/x-protobuf"
+JSON, PROTOBUF = "application/json", "application/x-protobuf"
 
 
 def ids(engine: sa.Engine) -> list[str]:
@@ -226,7 +230,7 @@ def test_slow_body_is_given_up(engine: sa.Engine) -> None:
 
 
 def test_connection_without_a_head_is_hung_up_on(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.receive_usage.HEAD_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("tasks.serve_http.HEAD_TIMEOUT_S", 0.1)
     with receiving(engine) as client:
         address = (client.base_url.host, client.base_url.port)
         with socket.create_connection(address, timeout=60) as silent:
@@ -243,13 +247,47 @@ def test_connection_without_a_head_is_hung_up_on(engine: sa.Engine, monkeypatch:
         assert post_ids(client, "a").status_code == 200
 
 
-def test_post_of_very_many_rows_is_refused(engine: sa.Engine) -> None:
+def test_silent_connections_do_not_keep_others_out(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.serve_http.HEAD_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("tasks.serve_http.CONNECTIONS", 50)
+    with receiving(engine) as client, ExitStack() as open_ones:
+        address = (client.base_url.host, client.base_url.port)
+        silent = [open_ones.enter_context(socket.create_connection(address, timeout=60)) for _ in range(50)]
+        assert post_ids(client, "a").status_code == 503  # which senders try again
+        assert [one.recv(10) for one in silent] == [b""] * 50
+        assert post_ids(client, "a").status_code == 200
+    assert ids(engine) == ["a"]
+
+
+def empty_parts(spans: int, attributes: int) -> bytes:
+    """Return a message of empty spans, the first one with empty attributes."""
+    message = ExportTraceServiceRequest()
+    scope = message.resource_spans.add().scope_spans.add()
+    scope.spans.extend([Span()] * spans)
+    scope.spans[0].attributes.extend([KeyValue()] * attributes)
+    return bytes(message.SerializeToString())
+
+
+MANY: dict[str, tuple[str, str, Callable[[], bytes], str]] = {
+    "rows": ("/litellm", JSON, lambda: b"[0" + b",0" * 50_000 + b"]", "50,000 rows"),
+    "rows of which one is NaN": ("/litellm", JSON, lambda: b"[NaN" + b",0" * 50_000 + b"]", "50,000 rows"),
+    "lines": ("/litellm", JSON, lambda: b"0\n" * 50_001, "50,000 rows"),
+    "spans in JSON": ("/v1/traces", JSON, lambda: line(*[{}] * 50_001), "50,000 rows"),
+    "spans": ("/v1/traces", PROTOBUF, lambda: empty_parts(50_001, 0), "50,000 rows"),
+    "attributes": ("/v1/traces", PROTOBUF, lambda: empty_parts(1, 500_000), "500,000 spans, events and attributes"),
+}
+
+
+@pytest.mark.parametrize(("path", "media", "body", "words"), MANY.values(), ids=MANY)
+def test_small_post_of_very_many_is_refused(
+    path: str, media: str, body: Callable[[], bytes], words: str, engine: sa.Engine
+) -> None:
     with receiving(engine) as client:
-        many = gzip.compress(b"[" + b",".join([b"0"] * 50_001) + b"]")
-        answer = post(client, many, content_encoding="gzip")
-        assert (answer.status_code, answer.json()["error"]) == (413, "the post has more than 50,000 rows")
+        answer = post(client, gzip.compress(body(), 1), path, content_encoding="gzip", content_type=media)
+        assert (answer.status_code, f"the post has more than {words}" in answer.text) == (413, True)
         assert client.get("/healthz").json()["waiting_bytes"] == 0
-    assert rejects(engine) == []
+        assert post_ids(client, "a").status_code == 200
+    assert (ids(engine), rejects(engine)) == (["a"], [])
 
 
 def test_post_of_very_many_days_is_refused(engine: sa.Engine) -> None:
@@ -466,7 +504,10 @@ def test_address_that_is_taken_says_so(engine: sa.Engine) -> None:
             serve(Target(engine, "default"), settings, None, print, lambda: NOW)
 
 
-@pytest.mark.parametrize("token", ["", "fifteen-letters", " "])
+@pytest.mark.parametrize(
+    "token",
+    ["", "fifteen-letters", " ", " " * 20, "twenty letters of one", "zwölf-böse-jäger-üben", "with-its-line-end-1\n"],
+)
 def test_token_that_could_be_guessed_is_not_accepted_and_not_shown(token: str) -> None:
     with pytest.raises(InvalidValue) as caught:
         checked_token(Receiver(token=SecretStr(token)), insecure=False)
@@ -507,7 +548,7 @@ def test_instructions_without_a_token_warn_and_keep_the_headers_that_litellm_ins
 
 
 def test_socket_says_that_it_speaks_tcp_so_that_answers_do_not_wait() -> None:
-    with listen(Receiver(port=0)) as listener:
+    with listen("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
 
 

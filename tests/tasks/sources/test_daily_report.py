@@ -14,7 +14,7 @@ from ops.errors import InvalidValue, Unavailable
 from ops.vendor_usage import VendorUsage
 from ops.window import Window
 from tasks.settings import Source
-from tasks.sources import daily_report, openai
+from tasks.sources import openai
 from tasks.sources.daily_report import DAY, Report, at, day_of, decode, read, whole_days
 from tasks.sources.interface import Batch
 
@@ -187,19 +187,9 @@ def test_changed_schema_makes_the_source_unavailable_for(answer: Any, text: str)
         drive(answer)
 
 
-def test_same_token_for_ever_ends_with_an_error() -> None:
-    with pytest.raises(Unavailable, match="its pages never end: next_page 'p2' after 2 of them"):
-        drive(*[page(next_page="p2")] * 9)
-
-
-def test_tokens_in_a_circle_end_with_an_error() -> None:
-    with pytest.raises(Unavailable, match="its pages never end: next_page 'p2' after 3 of them"):
-        drive(*(page(next_page=token) for token in ("p2", "p3", "p2", "p3")))
-
-
-def test_new_tokens_for_ever_end_with_an_error() -> None:
-    with pytest.raises(Unavailable, match="its pages never end"):
-        drive(*(page(next_page=f"p{number}") for number in range(daily_report.MOST_PAGES + 1)))
+def test_empty_page_that_leads_on_is_an_error() -> None:
+    with pytest.raises(Unavailable, match="an empty page with a next_page: its pages never end"):
+        drive(page(next_page="p2"))
 
 
 @pytest.mark.parametrize("token", [None, ""])
@@ -213,10 +203,10 @@ JSON = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=10,
 )
-BYTES = st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode())
+WRITTEN = JSON.map(lambda value: json.dumps(value).encode())
 
 
-@given(BYTES)
+@given(st.binary(max_size=60) | WRITTEN)
 def test_any_answer_gives_a_batch_or_makes_the_source_unavailable(content: bytes) -> None:
     try:
         batch, _ = drive(content)
@@ -225,21 +215,13 @@ def test_any_answer_gives_a_batch_or_makes_the_source_unavailable(content: bytes
     assert batch.covers == DAYS
 
 
-@given(st.lists(BYTES.filter(lambda raw: _is_json(raw)), max_size=5))
+@given(st.lists(WRITTEN, max_size=5))
 def test_any_results_become_records_or_rejects(results: list[bytes]) -> None:
     content = msgspec.json.encode(page(bucket(MIDNIGHT, *(msgspec.Raw(raw) for raw in results))))
     batch, _ = drive(content)
     assert len(batch.rejects) <= len(results)
     assert all(reject.reason for reject in batch.rejects)
     assert all(isinstance(one.validated(), VendorUsage) for one in batch.usage)
-
-
-def _is_json(raw: bytes) -> bool:
-    try:
-        msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
 
 
 @pytest.mark.parametrize(
