@@ -98,9 +98,9 @@ def backtest(series: Series, progress: Callable[[int, int], None] | None = None)
             projection = project_month(task.history, Decimal(0), task.month, _midnight(task.origin))
             seconds += perf_counter() - started
             count += 1
-            if projection is not None:
-                _judge_month(month, name, task, projection)
-                _judge_week(week, name, task, projection)
+            assert projection is not None  # noqa: S101  a task's month has a known day
+            _judge_month(month, name, task, projection)
+            _judge_week(week, name, task, projection)
         if progress:
             progress(number, len(series))
     return Backtest(month.result(), week.result(), len(month.errors), count, 1000 * seconds / count if count else None)

@@ -57,8 +57,8 @@ def wait_for_deployments(process: subprocess.Popen[str], api: str) -> list[str]:
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline and process.poll() is None:
         if prefect_server.answers(api):
-            flows = httpx.post(f"{api}/flows/filter", json={}).json()
             deployed = httpx.post(f"{api}/deployments/filter", json={}).json()
+            flows = httpx.post(f"{api}/flows/filter", json={}).json()  # behind: a deployment's flow is there before it
             if len(deployed) == len(SCHEDULES):
                 by_id = {flow["id"]: flow["name"] for flow in flows}
                 return [by_id[deployment["flow_id"]] for deployment in deployed]
