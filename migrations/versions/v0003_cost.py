@@ -26,7 +26,7 @@ CREATE TABLE watchkeeper.usage_daily_users (
     input_tokens bigint NOT NULL,
     output_tokens bigint NOT NULL,
     PRIMARY KEY (tenant_id, day, user_id)
-);
+) WITH (fillfactor = 60); -- room on the page: a user's row is added to all day long
 -- The users of the days before this table.
 INSERT INTO watchkeeper.usage_daily_users
 SELECT tenant_id, date_trunc('day', occurred_at, 'UTC'), user_id, count(*), count(*) - count(cost_usd),
