@@ -35,9 +35,10 @@ class Commands(click.Group):
 
 @click.group("cost", cls=Commands)
 def command() -> None:
-    """Show what the system costs, and whether the vendors' bills agree.
+    """Show what the system costs and will cost, what would make it cheaper, and whether the vendors' bills agree.
 
     \b
     Example:
-      watchkeeper cost reconcile
+      watchkeeper cost report --by team --compare-to previous
+      watchkeeper cost advise
     """
