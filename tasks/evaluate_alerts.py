@@ -14,12 +14,12 @@ import sqlalchemy as sa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from ops.monitoring.alerts import Alert, Condition, State, Status, step
+from ops.monitoring.alerts import Alert, Condition, Policy, State, Status, step
 from ops.monitoring.routing import Channel
 from ops.monitoring.rules import RULES
 from ops.monitoring.slack_message import render
 from tasks.notify import notify, routes_of
-from tasks.settings import Settings
+from tasks.settings import Alerting, Settings
 from tasks.stores import alerts, ingest, measures, quality
 
 FIRST_PIN = timedelta(days=7)
@@ -58,9 +58,8 @@ def _settle(connection: sa.Connection, settings: Settings, found: list[Condition
     channels = routes_of(settings)
     reasons: Counter[str] = Counter()
     notified = 0
-    limits = settings.alerting
     for condition in found:
-        policy = replace(RULES[condition.rule].policy, fire_after=limits.fire_after, clear_after=limits.clear_after)
+        policy = _policy(condition.rule, settings.alerting)
         transition = step(before.get((condition.rule, condition.key)), condition, policy, now)
         reasons[transition.reason.value] += 1
         if transition.alert is None:
@@ -76,6 +75,13 @@ def _settle(connection: sa.Connection, settings: Settings, found: list[Condition
         firing=tuple(sorted(f"{a.rule} {a.key}" for a in before.values() if a.state is State.FIRING)),
         insufficient=tuple(f"{c.rule} {c.key}" for c in found if c.status is Status.INSUFFICIENT_DATA),
         reasons=dict(reasons),
+    )
+
+
+def _policy(rule: str, limits: Alerting) -> Policy:
+    own = RULES[rule].policy
+    return replace(
+        own, fire_after=limits.fire_after or own.fire_after, clear_after=limits.clear_after or own.clear_after
     )
 
 

@@ -58,7 +58,7 @@ def load_file(
     writer = Writer(target)
     blocks = _blocks(kind, file, ledger.position if resume else Position(), growing=resume)
     with without_collector():
-        prepared = ((writer.prepare(_batch(block, decode)), block.after) for block in blocks)
+        prepared = ((writer.prepare(_batch(block, decode), source.name), block.after) for block in blocks)
         for batch, after in read_ahead(prepared):
             done = writer.commit(batch, origin, now, also=partial(ledger.move, after, now))
             total = replace(total.plus(done), seconds=round(time.monotonic() - started, 3))

@@ -253,8 +253,8 @@ class Alerting(_Group):
     spend_floor_usd: Dollars = Decimal(1)  # an hour: less than so much more is no spike
     bill_tolerance: float = Field(default=0.05, gt=0, le=1)  # of a vendor's own report, that our logs may differ by
     bill_floor_usd: Dollars = Decimal(1)  # a day: a smaller difference is nothing to tell
-    fire_after: int = Field(default=2, ge=1)  # consecutive breaches
-    clear_after: int = Field(default=3, ge=1)  # consecutive evaluations without one
+    fire_after: int | None = Field(default=None, ge=1)  # consecutive breaches; each rule's own by default
+    clear_after: int | None = Field(default=None, ge=1)  # consecutive evaluations without one; each rule's own
     quality_metrics: tuple[str, ...] = ("judge_relevance", "thumb")
 
 

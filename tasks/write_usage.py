@@ -10,7 +10,7 @@ import gc
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from itertools import chain
 from typing import Any
@@ -95,6 +95,7 @@ class Prepared:
 
     batch: Batch
     events: list[Priced]
+    packed: bytes  # the events, for COPY
     deltas: Deltas  # as long as all events are new
 
 
@@ -116,10 +117,10 @@ class Writer:
         self, batch: Batch, origin: Origin, now: datetime, also: Callable[[sa.Connection], None] | None = None
     ) -> Loaded:
         """Prepare and commit a batch."""
-        return self.commit(self.prepare(batch), origin, now, also)
+        return self.commit(self.prepare(batch, origin.source), origin, now, also)
 
-    def prepare(self, batch: Batch) -> Prepared:
-        """Drop what a batch holds twice, price and sum up the rest, and make its partitions."""
+    def prepare(self, batch: Batch, source: str) -> Prepared:
+        """Drop what a batch holds twice, price, pack and sum up the rest, and make its partitions."""
         unique = _unique(batch.events, last_wins=self._corrects)
         new_days = {event.occurred_at.date() for event in unique} - self._days
         if new_days:
@@ -127,7 +128,9 @@ class Writer:
             self._days |= new_days
         prices = self._pricer.price(unique) if self._pricer else [Price()] * len(unique)
         priced = list(zip(unique, prices, strict=True))
-        return Prepared(batch, priced, _deltas(priced) if self._target.rolls_up else Deltas())
+        with self._target.engine.connect() as connection:
+            packed = usage.pack(connection, self._target.tenant, source, priced)
+        return Prepared(batch, priced, packed, _deltas(priced) if self._target.rolls_up else Deltas())
 
     def commit(
         self, prepared: Prepared, origin: Origin, now: datetime, also: Callable[[sa.Connection], None] | None = None
@@ -150,12 +153,12 @@ class Writer:
         self, connection: sa.Connection, prepared: Prepared, origin: Origin, now: datetime,
         also: Callable[[sa.Connection], None] | None,
     ) -> Loaded:  # fmt: skip
-        batch, tenant, events = prepared.batch, self._target.tenant, prepared.events
+        batch, tenant = prepared.batch, self._target.tenant
         if self._corrects:
             ingest.hold_source(connection, tenant, origin.source)
-        events, late = _split_at(usage.hold_floor(connection, tenant), events) if events else (events, [])
+        prepared, late = self._without_late(connection, prepared, origin.source)
         refused = [*batch.rejects, *late]
-        new, old = self._store(connection, origin.source, events, now)
+        new, old = self._store(connection, prepared, now)
         scored, rescored = self._score(connection, batch)
         reported, revised = ingest.replace_reports(connection, tenant, origin.source, batch, now)
         if refused:  # by its time a retry knows what is newer
@@ -180,18 +183,30 @@ class Writer:
             if self._pricer else (),
         )  # fmt: skip
 
-    def _store(
-        self, connection: sa.Connection, source: str, events: list[Priced], now: datetime
-    ) -> tuple[list[Priced], list[Priced]]:
-        """Return the events that are new, and those that they replaced."""
+    def _without_late(
+        self, connection: sa.Connection, prepared: Prepared, source: str
+    ) -> tuple[Prepared, list[Reject]]:
+        """Take out the events of days that were dropped, and hold the floor where it is."""
+        if not prepared.events:
+            return prepared, []
         tenant = self._target.tenant
+        kept, late = _split_at(usage.hold_floor(connection, tenant), prepared.events)
+        if late:
+            prepared = replace(
+                prepared, events=kept, packed=usage.pack(connection, tenant, source, kept), deltas=_deltas(kept)
+            )
+        return prepared, late
+
+    def _store(self, connection: sa.Connection, prepared: Prepared, now: datetime) -> tuple[list[Priced], list[Priced]]:
+        """Return the events that are new, and those that they replaced."""
+        events = prepared.events
         if not events:
             return [], []
         if not self._corrects and self._conflicts < _STAGE_AFTER:
-            if usage.copy_new(connection, tenant, source, events):
+            if usage.copy_new(connection, prepared.packed):
                 return events, []
             self._conflicts += 1
-        usage.stage(connection, tenant, source, events)
+        usage.stage(connection, prepared.packed)
         old = []
         if self._corrects:
             old = usage.take_out_changed(connection, now)

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, array
 from ops.rollup import BIN_KEY, HOUR_KEY, HOUR_SUMS, USER_KEY, USER_SUMS, Deltas
 from ops.window import floor_day
 from tasks.stores import usage
-from tasks.stores.sql import statement
+from tasks.stores.sql import driver_statement, statement
 from tasks.stores.tables import latency_hourly, usage_daily_users, usage_hourly
 
 SHOWN = 10
@@ -39,7 +39,7 @@ def add(connection: sa.Connection, tenant: str, deltas: Deltas) -> None:
 def _add(connection: sa.Connection, tenant: str, name: str, columns: tuple[str, ...], rows: list[Any]) -> None:
     if rows:
         values = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
-        connection.execute(statement(name), {"tenant": tenant, **values})
+        usage.driver(connection).execute(driver_statement(name), {"tenant": tenant, **values})
 
 
 def drop_empty(connection: sa.Connection, tenant: str, hours: Iterable[datetime]) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from io import BytesIO
 from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
+from psycopg.copy import FileWriter
 
 from ops.usage import Status, UsageEvent
 from tasks.stores import ingest
@@ -62,28 +64,36 @@ def driver(connection: sa.Connection) -> psycopg.Connection[Any]:
     return inner
 
 
-def copy_new(connection: sa.Connection, tenant: str, source: str, events: Iterable[Priced]) -> bool:
-    """Copy events into the table; False, and nothing written, when one of them is there already."""
+def pack(connection: sa.Connection, tenant: str, source: str, events: Iterable[Priced]) -> bytes:
+    """Return what COPY sends for these events; nothing is sent, so that a loader can do it ahead of its transaction."""
+    fields = msgspec.structs.astuple
+    packed = BytesIO()
+    with driver(connection).cursor() as cursor, psycopg.Copy(cursor, binary=True, writer=FileWriter(packed)) as copy:
+        copy.set_types(_COPY_TYPES)
+        for event, price in events:
+            copy.write_row((tenant, source, *price, *fields(event)[:-1]))
+    return packed.getvalue()
+
+
+def copy_new(connection: sa.Connection, packed: bytes) -> bool:
+    """Copy packed events into the table; False, and nothing written, when one of them is there already."""
     try:
         with connection.begin_nested():
-            _copy(connection, _COPY, tenant, source, events)
+            _copy(connection, _COPY, packed)
     except psycopg.errors.UniqueViolation:
         return False
     return True
 
 
-def stage(connection: sa.Connection, tenant: str, source: str, events: Iterable[Priced]) -> None:
-    """Copy events into the transaction's staging table."""
+def stage(connection: sa.Connection, packed: bytes) -> None:
+    """Copy packed events into the transaction's staging table."""
     driver(connection).execute(_STAGING)
-    _copy(connection, _STAGE, tenant, source, events)
+    _copy(connection, _STAGE, packed)
 
 
-def _copy(connection: sa.Connection, command: sql.Composed, tenant: str, source: str, events: Iterable[Priced]) -> None:
-    fields = msgspec.structs.astuple
+def _copy(connection: sa.Connection, command: sql.Composed, packed: bytes) -> None:
     with driver(connection).cursor() as cursor, cursor.copy(command) as copy:
-        copy.set_types(_COPY_TYPES)
-        for event, price in events:
-            copy.write_row((tenant, source, *price, *fields(event)[:-1]))
+        copy.write(packed)
 
 
 def insert_staged(connection: sa.Connection, seen_at: datetime) -> set[Key]:

@@ -247,6 +247,9 @@ def test_latency_is_told_when_the_model_slows_down(engine: sa.Engine, evaluate: 
     assert found[-1].firing == ("latency gpt-4o-mini",)
     [alert] = rows_of(engine, t.alerts)
     assert (alert.tier, alert.body["value"]) == ("critical", 40 / 200)
+    load(engine, [event(MINUTE, latency_ms=100.0) for _ in range(2000)])
+    told = [evaluate(NOW + number * MINUTE).notified for number in range(2, 12)]
+    assert told == [0] * 9 + [1]  # its own rule: ten good looks in a row
 
 
 def test_unknown_model_is_told_once_as_information_until_a_reprice_knows_it(

@@ -112,7 +112,7 @@ def test_loader_in_the_middle_of_its_transaction_is_no_difference(engine: sa.Eng
     with engine.begin() as loader:
         usage.hold_floor(loader, TENANT)
         if moment:
-            assert usage.copy_new(loader, TENANT, "log", [(event(NOW), usage.Price())])
+            assert usage.copy_new(loader, usage.pack(loader, TENANT, "log", [(event(NOW), usage.Price())]))
         assert verify(engine).differing == 0
 
 

@@ -191,7 +191,7 @@ def test_drop_that_comes_after_a_writer_read_the_floor_waits_for_what_it_writes(
 
     def begin_to_write(connection: sa.Connection) -> None:
         assert usage.hold_floor(connection, TENANT) is None
-        assert usage.copy_new(connection, TENANT, "log", [(old, usage.Price())])
+        assert usage.copy_new(connection, usage.pack(connection, TENANT, "log", [(old, usage.Price())]))
 
     assert holding(engine, begin_to_write, lambda: drop(engine, first), database_url)
     assert floor_of(engine) == first + DAY

@@ -139,7 +139,7 @@ _PRICED = st.tuples(_EVENTS, _MONEY.map(Price))
 def insert(engine: sa.Engine, priced: list[Priced]) -> None:
     usage.ensure_partitions(engine, {item.occurred_at.date() for item, _ in priced})
     with engine.begin() as connection:
-        assert usage.copy_new(connection, TENANT, "log", priced)
+        assert usage.copy_new(connection, usage.pack(connection, TENANT, "log", priced))
         rollups.add(connection, TENANT, deltas(*priced))
 
 
@@ -317,7 +317,7 @@ def test_replace_waits_for_a_loader_that_has_added_and_counts_its_events(engine:
     under_way = (event(NOW, event_id="under way"), Price())
     with ThreadPoolExecutor(1) as pool:
         with engine.begin() as loader:
-            usage.copy_new(loader, TENANT, "log", [under_way])
+            usage.copy_new(loader, usage.pack(loader, TENANT, "log", [under_way]))
             rollups.add(loader, TENANT, deltas(under_way))
             replaced = pool.submit(replace_day, engine)
             assert are_waiting(database_url, 1)

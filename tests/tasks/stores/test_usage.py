@@ -238,7 +238,7 @@ def test_two_loaders_of_overlapping_events_in_opposite_orders_both_finish(engine
     load(engine, call(), tenant="before")  # so that the day and its prices are there
     with ThreadPoolExecutor(2) as threads, engine.connect() as holder:
         # Both come as far as the event in the middle, each from its own end; then one waits for the other in a circle.
-        usage.copy_new(holder, "t", "log", [(events[50], usage.Price())])
+        usage.copy_new(holder, usage.pack(holder, "t", "log", [(events[50], usage.Price())]))
         both = [threads.submit(load, engine, *order) for order in (events, events[::-1])]
         assert are_waiting(database_url, 2)
         holder.rollback()
