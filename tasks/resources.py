@@ -92,7 +92,9 @@ def foreign_database(url: str, field: str) -> Iterator[sa.Connection]:
         sqlalchemy.exc.DBAPIError: no connection.
     """
     options = {"connect_timeout": 10, "application_name": "watchkeeper", "prepare_threshold": None}  # fit for poolers
-    engine = sa.create_engine(with_driver(url, field), poolclass=sa.NullPool, connect_args=options)
+    engine = sa.create_engine(
+        with_driver(url, field), poolclass=sa.NullPool, hide_parameters=True, connect_args=options
+    )
     with engine.connect() as connection:
         yield connection.execution_options(postgresql_readonly=True)
 
@@ -120,6 +122,7 @@ def _on_database(statement: str, name: str) -> sa.TextClause:
 def _engine(url: str, *, upgrade: bool) -> Iterator[sa.Engine]:
     engine = sa.create_engine(
         url, pool_size=4, max_overflow=4, pool_pre_ping=True,
+        hide_parameters=True,  # an error's text reaches logs, and rows must not
         connect_args={"options": "-c timezone=UTC", "application_name": "watchkeeper", "connect_timeout": 10},
     )  # fmt: skip
     try:

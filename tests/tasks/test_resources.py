@@ -75,6 +75,12 @@ def test_open_database_speaks_utc_and_gives_its_name(settings: Settings) -> None
         assert connection.execute(sa.text("SHOW application_name")).scalar() == "watchkeeper"
 
 
+def test_database_error_does_not_tell_what_was_in_the_row(settings: Settings) -> None:
+    with open_database(settings) as engine, engine.connect() as connection, pytest.raises(sa.exc.DBAPIError) as told:
+        connection.execute(sa.text("SELECT count(*) / 0 WHERE :text IS NOT NULL"), {"text": HIDDEN})
+    assert HIDDEN not in str(told.value)
+
+
 def test_open_database_without_a_url_runs_the_embedded_postgres_inside_the_block_only(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home", database="my.watch", database_url=None)
     cluster = Cluster(settings.home, durable=False)
