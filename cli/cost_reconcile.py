@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 import click
 
 from cli.output import as_json, print_json, print_table, say
+from cli.times import full_days_option
 
 
 @click.command("reconcile")
-@click.option(
-    "--days", type=click.IntRange(1, 366), default=7, show_default=True, help="So many full UTC days before today."
-)
+@full_days_option(7)
 @as_json
 def command(days: int, as_json: bool) -> None:
     """Compare our logs with the vendors' own reports: exit code 1 when a final day differs by more than is allowed.

@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 import click
 
 from cli.output import as_json, print_json, print_table, say
+from cli.times import full_days_option
 
 
 @click.command("select-model")
-@click.option(
-    "--days", type=click.IntRange(1, 366), default=30, show_default=True, help="So many full UTC days before today."
-)
+@full_days_option(30)
 @as_json
 def command(days: int, as_json: bool) -> None:
     """Show for each route (feature) which models may take over from the one it spends most on, and what they cost.

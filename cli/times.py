@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 import click
 
 from ops.errors import InvalidValue
 from ops.window import Window
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
 DAY = click.DateTime(["%Y-%m-%d"])
 TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+
+
+def full_days_option(default: int) -> Callable[[_Command], _Command]:
+    """Return the option `--days` of a command that looks back from today."""
+    return click.option(
+        "--days", type=click.IntRange(1, 366), default=default, show_default=True,
+        help="So many full UTC days before today.",
+    )  # fmt: skip
 
 
 def checked_time(option: str, when: datetime | None) -> datetime | None:
