@@ -10,7 +10,7 @@ import click
 from cli import ingest_rejects, ingest_sources
 from cli.ingest_span import span
 from cli.load_report import report_load
-from cli.output import as_json, print_json, progress_bar
+from cli.output import as_json, complain, print_json, progress_bar
 from cli.source_options import mapping_options, source_of
 
 if TYPE_CHECKING:
@@ -56,8 +56,9 @@ class FilesOrCommand(click.Group):
 def command() -> None:
     """Load usage from FILES: exactly once, priced, rolled up; gzip and zstd are fine.
 
-    A file loaded again adds nothing. Lines that are no events are kept with the reason (see `rejects`); the exit code
-    is 1 when no line was one. A file that is called like a command is given as ./sources.
+    A file loaded again adds nothing, and one that cannot be read keeps no other from being loaded. Lines that are no
+    events are kept with the reason (see `rejects`); the exit code is 1 when no line was one. A file that is called like
+    a command is given as ./sources.
 
     With --from and --to, the past of a configured SOURCE: a polled one window by window, one of files file by file,
     several at once. Of files, rows outside the span are skipped, and where the next load begins stays as it is. What
@@ -87,11 +88,13 @@ command.add_command(ingest_rejects.rejects)
 @as_json
 def load(files: tuple[str, ...], as_json: bool, resume: bool, **options: Any) -> None:
     """Load FILES."""
-    total, failure = _load([_source(path, **options) for path in files], resume=resume, quiet=as_json)
-    if failure is None or total.read:
+    total, failures = _load([_source(path, **options) for path in files], resume=resume, quiet=as_json)
+    if total.read or not failures:
         print_json(total.as_json()) if as_json else report_load(total)
-    if failure is not None:
-        raise failure  # what was loaded before it is told
+    for failure in failures[:-1]:
+        complain(str(failure))
+    if failures:
+        raise failures[-1]  # what was loaded is told
     if total.read and total.rejected == total.read:
         raise click.exceptions.Exit(1)
 
@@ -103,8 +106,8 @@ def _source(path: str, *, kind: str | None, maps: tuple[str, ...], values: tuple
     return source_of(path, kind=found, maps=maps, values=values, **options)
 
 
-def _load(sources: list[Source], *, resume: bool, quiet: bool) -> tuple[Loaded, WatchkeeperError | None]:
-    """Load file after file until one fails; return what was loaded, and the failure."""
+def _load(sources: list[Source], *, resume: bool, quiet: bool) -> tuple[Loaded, list[WatchkeeperError]]:
+    """Load file after file; return what was loaded, and why of those that were not."""
     from datetime import UTC, datetime
 
     from ops.errors import WatchkeeperError
@@ -115,7 +118,7 @@ def _load(sources: list[Source], *, resume: bool, quiet: bool) -> tuple[Loaded, 
     from tasks.write_usage import Loaded, Target
 
     settings = load_settings()
-    total = Loaded()
+    total, failures = Loaded(), []
     with open_database(settings) as engine, progress_bar("reading", quiet=quiet) as show:
         target = Target.of(engine, settings)
         for source in sources:
@@ -128,5 +131,5 @@ def _load(sources: list[Source], *, resume: bool, quiet: bool) -> tuple[Loaded, 
                 file = LogFile(source.path)
                 total = total.plus(load_file(target, source, file, datetime.now(UTC), resume=resume, progress=advance))
             except WatchkeeperError as failure:
-                return total, failure
-    return total, None
+                failures.append(failure)
+    return total, failures

@@ -45,6 +45,7 @@ def watchkeeper() -> None:
 
 def main() -> None:
     """Run the command line."""
+    from cli.output import complain
     from ops.errors import WatchkeeperError
 
     try:
@@ -55,16 +56,16 @@ def main() -> None:
         if isinstance(error, click.exceptions.NoArgsIsHelpError):  # a whole help text, for a group without its command
             error.show()
         else:
-            _complain(error.format_message())
+            complain(error.format_message())
         sys.exit(2)
     except WatchkeeperError as error:
-        _complain(str(error))
+        complain(str(error))
         sys.exit(1 if error.retryable else 2)
     except Exception as error:
         line = _outage(error)
         if line is None:
             raise
-        _complain(line)
+        complain(line)
         sys.exit(1)
 
 
@@ -76,13 +77,6 @@ def _outage(error: BaseException) -> str | None:
     if isinstance(error, OSError):
         return f"{error.filename or 'system'}: {error.strerror or error}"
     return None
-
-
-def _complain(text: str) -> None:
-    from cli.output import say
-
-    for line in text.splitlines():
-        say(f"watchkeeper: {line}", "red", err=True)
 
 
 if __name__ == "__main__":

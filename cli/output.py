@@ -30,6 +30,12 @@ def say(text: object = "", colour: str | None = None, *, err: bool = False) -> N
     click.secho(printable(str(text)), fg=colour, err=err)
 
 
+def complain(text: str) -> None:
+    """Print an error as lines on standard error, each behind our name."""
+    for line in text.splitlines():
+        say(f"watchkeeper: {line}", "red", err=True)
+
+
 def print_json(document: Any) -> None:
     """Print a JSON document; amounts of money as numbers, times in ISO 8601."""
     click.echo(printable_json(json.dumps(document, default=_plain, indent=2, ensure_ascii=False)))

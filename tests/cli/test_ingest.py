@@ -166,9 +166,11 @@ def test_option_is_refused_in_one_line(
     assert values(engine, usage_events.c.event_id) == []
 
 
-def test_file_before_a_missing_one_stays_loaded(engine: sa.Engine) -> None:
-    result = ingest(written(KNOWN), "gone.jsonl")
+def test_files_around_missing_ones_are_loaded_and_each_missing_one_is_told(engine: sa.Engine) -> None:
+    result = ingest("none.jsonl", written(KNOWN), "gone.jsonl")
     assert isinstance(result.exception, NotFound)
+    assert "gone.jsonl" in str(result.exception)
+    assert result.stderr == "watchkeeper: file 'none.jsonl' not found\n"
     assert values(engine, usage_events.c.event_id) == [("a",)]
 
 
