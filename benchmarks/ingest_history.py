@@ -23,10 +23,11 @@ import sqlalchemy as sa
 
 from ops.usage import Status, UsageEvent
 from tasks.embedded_postgres import Cluster
+from tasks.refuse_rows import Origin
 from tasks.resources import create_database
 from tasks.sources.interface import Batch
 from tasks.stores import schema, usage
-from tasks.write_usage import Origin, Target, Writer
+from tasks.write_usage import Target, Writer
 
 END = datetime(2026, 11, 20, tzinfo=UTC)
 DAYS = 30

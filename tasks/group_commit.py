@@ -17,9 +17,10 @@ from queue import Empty, SimpleQueue
 import psycopg
 import sqlalchemy as sa
 
+from tasks.refuse_rows import Origin
 from tasks.sources.interface import Batch
 from tasks.stores import ingest
-from tasks.write_usage import Loaded, Origin, Target, Writer
+from tasks.write_usage import Loaded, Target, Writer
 
 MOST_ROWS = 5_000  # of a transaction; a single post may have more
 _BETWEEN_RECORDS = timedelta(seconds=5)  # of a source's success

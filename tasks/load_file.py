@@ -23,11 +23,12 @@ from tasks import read_lines, read_parquet
 from tasks.log_file import LogFile
 from tasks.read_ahead import read_ahead
 from tasks.read_lines import MAX_LINE_BYTES, Block, Head, Position
+from tasks.refuse_rows import Origin
 from tasks.settings import Source
 from tasks.sources import file_kind_of
 from tasks.sources.interface import Batch, Decoder, FileKind, Reject
 from tasks.stores import ingest
-from tasks.write_usage import Loaded, Origin, Target, Writer, without_collector
+from tasks.write_usage import Loaded, Target, Writer, without_collector
 
 Progress = Callable[[Loaded], None]
 

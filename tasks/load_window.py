@@ -13,12 +13,13 @@ from datetime import datetime, timedelta
 
 from ops.window import Window
 from tasks.http import Courier, Turnstile
+from tasks.refuse_rows import Origin
 from tasks.resources import open_http
 from tasks.settings import Source
 from tasks.sources import polled_kind_of
 from tasks.sources.interface import ApiKind, Batch, QueryKind
 from tasks.stores import ingest
-from tasks.write_usage import Loaded, Origin, Target, Writer, without_collector
+from tasks.write_usage import Loaded, Target, Writer, without_collector
 
 FIRST_LOOK_BACK = timedelta(days=1)
 Clock = Callable[[], datetime]

@@ -15,11 +15,11 @@ from typing import TypeVar
 import msgspec
 
 from ops.errors import InvalidValue
+from tasks.refuse_rows import Origin
 from tasks.request_body import Refusal
 from tasks.sources import litellm, otel
 from tasks.sources.by_line import read_rows
 from tasks.sources.interface import Batch, Row
-from tasks.write_usage import Origin
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 MOST_ROWS = 50_000  # of a post: each is a row of a table, however short it is

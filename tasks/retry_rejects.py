@@ -18,11 +18,12 @@ import msgspec
 import sqlalchemy as sa
 
 from ops.errors import InvalidValue, UnknownName
+from tasks.refuse_rows import Origin, check_floor
 from tasks.settings import Source
 from tasks.sources import KINDS
 from tasks.sources.interface import ApiKind, Batch, FileKind, Lines, QueryKind, collect
 from tasks.stores import ingest, rejects, usage
-from tasks.write_usage import Loaded, Origin, Target, Writer, check_floor
+from tasks.write_usage import Loaded, Target, Writer
 
 _Parse = Callable[[sa.Row[Any]], Batch]
 

@@ -7,24 +7,22 @@ Before it: `tasks/load_file.py`, `tasks/load_window.py` and `tasks/receive_usage
 from __future__ import annotations
 
 import gc
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from itertools import chain
 from typing import Any
 
-import msgspec
 import psycopg
 import sqlalchemy as sa
 
 from ops.cost.overrides import PriceOverride
-from ops.errors import InvalidValue
 from ops.rollup import Deltas
 from ops.usage import UsageEvent
 from ops.window import floor_hour
 from tasks.price_usage import Pricer
+from tasks.refuse_rows import Origin, first_refused, reject_rows, split_at
 from tasks.settings import Settings
 from tasks.sources.interface import Batch, Reject
 from tasks.stores import ingest, rejects, rollups, source_states, usage
@@ -77,16 +75,6 @@ class Target:
     def of(cls, engine: sa.Engine, settings: Settings) -> Target:
         """Return what the settings say."""
         return cls(engine, settings.tenant, settings.warming.store_texts, settings.overrides)
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a batch comes from: what its rejects tell."""
-
-    source: str
-    kind: str
-    place: str  # a path or an address
-    header: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +150,7 @@ class Writer:
         scored, rescored = self._score(connection, batch)
         reported, revised = ingest.replace_reports(connection, tenant, origin.source, batch, now)
         if refused:  # by its time a retry knows what is newer
-            rejects.add(connection, _reject_rows(tenant, origin, refused), now if self._corrects else None)
+            rejects.add(connection, reject_rows(tenant, origin, refused), now if self._corrects else None)
         if self._target.keep_texts:
             usage.add_texts(connection, tenant, (event for event, _ in new))
         if self._target.rolls_up:
@@ -178,7 +166,7 @@ class Writer:
         good = batch.read - len(refused)
         return Loaded(
             read=batch.read, inserted=inserted, corrected=corrected, duplicates=good - inserted - corrected,
-            rejected=len(refused), skipped=batch.skipped, first_reject=_first(origin, refused),
+            rejected=len(refused), skipped=batch.skipped, first_reject=first_refused(origin, refused),
             unknown_models=self._pricer.unknown([event for event, price in new if price.cost_usd is None])
             if self._pricer else (),
         )  # fmt: skip
@@ -190,7 +178,7 @@ class Writer:
         if not prepared.events:
             return prepared, []
         tenant = self._target.tenant
-        kept, late = _split_at(usage.hold_floor(connection, tenant), prepared.events)
+        kept, late = split_at(usage.hold_floor(connection, tenant), prepared.events)
         if late:
             prepared = replace(
                 prepared, events=kept, packed=usage.pack(connection, tenant, source, kept), deltas=_deltas(kept)
@@ -270,61 +258,8 @@ def _newest(batch: Batch) -> datetime | None:
     return max(times, default=None)
 
 
-def _split_at(floor: datetime | None, events: list[Priced]) -> tuple[list[Priced], list[Reject]]:
-    """Part the events that may be stored from those of days that were dropped."""
-    if floor is None or all(event.occurred_at >= floor for event, _ in events):
-        return events, []
-    kept = [item for item in events if item[0].occurred_at >= floor]
-    return kept, [_late(event, floor) for event, _ in events if event.occurred_at < floor]
-
-
-def check_floor(events: Iterable[UsageEvent], floor: datetime | None) -> None:
-    """Raise InvalidValue for the first event of a day that was dropped."""
-    for event in events:
-        if floor is not None and event.occurred_at < floor:
-            raise _too_old(event, floor)
-
-
-def _too_old(event: UsageEvent, floor: datetime) -> InvalidValue:
-    limit = f"at or after {floor:%Y-%m-%d}: older than what is kept; a duplicate could not be recognised"
-    return InvalidValue("occurred_at", event.occurred_at.isoformat(), limit)
-
-
-def _late(event: UsageEvent, floor: datetime) -> Reject:
-    raw = msgspec.json.encode(msgspec.structs.replace(event, prompt_text=None))  # texts are kept by consent only
-    return Reject.of(_too_old(event, floor), 0, raw, is_cut=True)  # no kind reads it as its own row
-
-
 def is_passing(error: Exception) -> bool:
     """Whether the database asks to try again."""
     cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
     passing = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
     return isinstance(cause, passing)
-
-
-def _reject_rows(tenant: str, origin: Origin, refused: Iterable[Reject]) -> Iterator[tuple[Any, ...]]:
-    """Yield what is kept of rejects: `rejects.COLUMNS`."""
-    place = _text(origin.place.encode())
-    header = _text(origin.header) if origin.header else None
-    for reject in refused:
-        raw = _text(reject.raw[: rejects.RAW_LIMIT])
-        yield (
-            tenant, origin.source, reject.identity or hashlib.blake2b(reject.raw, digest_size=16).hexdigest(),
-            origin.kind, place, reject.position, _text(reject.field.encode("utf-8", "replace"))[:200],
-            _text(reject.reason.encode("utf-8", "replace"))[:2000], raw,
-            reject.is_cut or raw.encode() != reject.raw, header,
-        )  # fmt: skip
-
-
-def _text(raw: bytes) -> str:
-    """Return what Postgres can hold of bytes."""
-    return raw.decode("utf-8", errors="replace").replace("\x00", "\\0")
-
-
-def _first(origin: Origin, refused: Sequence[Reject]) -> str | None:
-    if not refused:
-        return None
-    if not refused[0].position:  # a sound row, of which no more than the event is known
-        return refused[0].reason
-    unit = "line" if origin.kind in {"litellm", "litellm_rows", "jsonl", "csv", "scores", "otel"} else "row"
-    return f"{unit} {refused[0].position}: {refused[0].reason}"

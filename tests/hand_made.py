@@ -11,9 +11,10 @@ import sqlalchemy as sa
 
 from ops.usage import Status, UsageEvent
 from ops.window import floor_day
+from tasks.refuse_rows import Origin
 from tasks.sources.interface import Batch
 from tasks.stores.tables import usage_hourly
-from tasks.write_usage import Loaded, Origin, Target, Writer
+from tasks.write_usage import Loaded, Target, Writer
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)  # a Thursday
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

@@ -10,8 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from ops.usage import Status, UsageEvent
+from tasks.refuse_rows import Origin
 from tasks.sources.interface import Batch
-from tasks.write_usage import Loaded, Origin, Target, Writer
+from tasks.write_usage import Loaded, Target, Writer
 
 TODAY = datetime(2026, 3, 5, tzinfo=UTC)  # a Thursday
 NOW = TODAY + timedelta(hours=12)

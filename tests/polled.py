@@ -12,13 +12,14 @@ import sqlalchemy as sa
 from ops.window import Window
 from tasks.http import Courier, Turnstile
 from tasks.load_window import poll
+from tasks.refuse_rows import Origin
 from tasks.resources import open_http
 from tasks.settings import Source
 from tasks.sources import polled_kind_of
 from tasks.sources.interface import ApiKind
 from tasks.stores import ingest
 from tasks.stores.tables import latency_hourly, scores, usage_daily_users, usage_events, usage_hourly, usage_rejects
-from tasks.write_usage import Loaded, Origin, Target, Writer
+from tasks.write_usage import Loaded, Target, Writer
 from tests.api_server import ApiServer, Fault
 
 NO_WAIT = {"retry-after": "0"}

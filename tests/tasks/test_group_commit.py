@@ -11,10 +11,11 @@ import sqlalchemy as sa
 from ops.errors import InvalidValue
 from ops.usage import Status, UsageEvent
 from tasks.group_commit import MOST_ROWS, GroupCommit, Outcome, Post, is_away
+from tasks.refuse_rows import Origin
 from tasks.resources import administration
 from tasks.sources.interface import Batch, Reject
 from tasks.stores.tables import ingest_sources, usage_events, usage_rejects
-from tasks.write_usage import Origin, Target
+from tasks.write_usage import Target
 from tests.receiver import NOW
 from tests.recount import differences
 

@@ -19,13 +19,14 @@ from ops.window import Window
 from tasks.load_file import load_file
 from tasks.load_window import load_window
 from tasks.log_file import LogFile
+from tasks.refuse_rows import Origin
 from tasks.retry_rejects import Retried, retry_rejects
 from tasks.settings import Source
 from tasks.sources import KINDS
 from tasks.sources.interface import Batch, Reject
 from tasks.stores import ingest, retention
 from tasks.stores.tables import scores, usage_events, usage_rejects
-from tasks.write_usage import Loaded, Origin, Target, Writer
+from tasks.write_usage import Loaded, Target, Writer
 from tests import polled_vendor
 from tests.polled_vendor import Vendor, vendor
 from tests.recount import differences

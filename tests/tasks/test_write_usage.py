@@ -15,9 +15,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ops.usage import Status, UsageEvent
+from tasks.refuse_rows import Origin
 from tasks.sources.interface import Batch, Reject
 from tasks.stores.tables import latency_hourly, usage_events, usage_hourly, usage_rejects
-from tasks.write_usage import Loaded, Origin, Target, Writer
+from tasks.write_usage import Loaded, Target, Writer
 from tests import stored as tables
 from tests.recount import differences
 from tests.waiting import are_waiting

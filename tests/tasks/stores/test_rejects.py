@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from tasks.refuse_rows import Origin
 from tasks.sources.interface import Batch, Reject
 from tasks.stores import rejects
 from tasks.stores.tables import usage_rejects
-from tasks.write_usage import Origin, Target, Writer
+from tasks.write_usage import Target, Writer
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

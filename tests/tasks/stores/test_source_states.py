@@ -16,10 +16,11 @@ from ops.scores import Score
 from ops.usage import Status, UsageEvent
 from ops.vendor_usage import VendorCost, VendorUsage
 from ops.window import Window
+from tasks.refuse_rows import Origin
 from tasks.settings import Alerting, Source
 from tasks.sources.interface import Batch
 from tasks.stores import alerts, ingest, measures, source_states
-from tasks.write_usage import Origin, Target, Writer
+from tasks.write_usage import Target, Writer
 from tests.waiting import are_waiting
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

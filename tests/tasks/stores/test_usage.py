@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from ops.cost.pricing import cost, rate_cards
 from ops.errors import InvalidValue
 from ops.usage import MAX_NAME_BYTES, MAX_TEXT, MAX_TOKENS, ErrorType, Status, UsageEvent, validate
+from tasks.refuse_rows import Origin
 from tasks.sources.interface import Batch
 from tasks.stores import usage
 from tasks.stores.tables import prompt_texts, usage_events, usage_hourly
-from tasks.write_usage import Loaded, Origin, Target, Writer
+from tasks.write_usage import Loaded, Target, Writer
 from tests.recount import differences
 from tests.waiting import are_waiting
 
