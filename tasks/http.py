@@ -190,10 +190,7 @@ def _moved(answer: httpx.Response) -> str:
     """Say where a redirect, which we do not follow, leads: without its query, which may hold what is ours."""
     if not answer.has_redirect_location:
         return ""
-    try:
-        url = answer.request.url.join(answer.headers["location"])
-    except httpx.InvalidURL:
-        return ""
+    url = answer.request.url.join(answer.headers["location"])
     return f": it points to {url.scheme}://{url.netloc.decode()}{url.path}"
 
 

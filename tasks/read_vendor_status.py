@@ -104,6 +104,10 @@ def _row(sample: rule.VendorSample, condition: Condition) -> dict[str, Any]:
 
 def summary(outcomes: Mapping[str, Reading | BaseException]) -> str:
     """Say in one line what the pages say."""
+    if not outcomes:
+        return "no status page is configured"
     read = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Reading)}
     told = [f"{name}: {one.words()}" for name, one in read.items() if one.state is not PageState.OPERATIONAL]
-    return f"{len(read):,} of {len(outcomes):,} status pages read; " + ("; ".join(told) or "all of them operational")
+    if read and not told:
+        told = ["all of them operational"]
+    return "; ".join([f"{len(read):,} of {len(outcomes):,} status pages read", *told])
