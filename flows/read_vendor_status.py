@@ -15,7 +15,6 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.watch import skipped, watch
-from ops.errors import in_words
 from tasks import read_vendor_status as tasks
 from tasks.resources import open_http
 
@@ -37,6 +36,5 @@ def read_vendor_status(as_of: datetime | None = None) -> Any:
         outcomes = {name: run.result(raise_on_failure=False) for name, run in runs.items()}
         rows = tasks.judge_vendors(w.engine, w.settings, w.now)
     create_table_artifact(key="vendor-status", table=rows, description="How every vendor is, by us and by itself")
-    message = tasks.summary(outcomes)
-    broken = [f"{name}: {in_words(one)}" for name, one in outcomes.items() if isinstance(one, BaseException)]
+    message, broken = tasks.summary(outcomes), tasks.failures(outcomes)
     return Failed(message=f"{message}; failed: {'; '.join(broken)}") if broken else Completed(message=message)

@@ -111,3 +111,8 @@ def summary(outcomes: Mapping[str, Reading | BaseException]) -> str:
     if read and not told:
         told = ["all of them operational"]
     return "; ".join([f"{len(read):,} of {len(outcomes):,} status pages read", *told])
+
+
+def failures(outcomes: Mapping[str, Reading | BaseException]) -> list[str]:
+    """Say of each page that could not be read why."""
+    return [f"{name}: {in_words(one)}" for name, one in outcomes.items() if isinstance(one, BaseException)]
