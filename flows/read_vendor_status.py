@@ -28,8 +28,9 @@ def read_vendor_status(as_of: datetime | None = None) -> Any:
         tasks.watch_vendors(w.engine, w.settings)
         if not w.settings.vendors:
             return skipped("no vendors are configured")
+        courier = tasks.courier_of(http)
         runs = {
-            vendor.name: tasks.read_vendor_status.submit(w.engine, http, w.settings.tenant, vendor, w.clock)
+            vendor.name: tasks.read_vendor_status.submit(w.engine, courier, w.settings.tenant, vendor, w.clock)
             for vendor in w.settings.vendors
             if vendor.status_url is not None
         }

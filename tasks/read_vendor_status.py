@@ -35,9 +35,14 @@ def watch_vendors(engine: sa.Engine, settings: Settings) -> None:
         vendor_statuses.watch(connection, settings.tenant, settings.vendors)
 
 
+def courier_of(http: httpx.Client) -> Courier:
+    """Return the courier that brings every page."""
+    return Courier(http, Turnstile(_PER_MINUTE), limits=_LIMITS)
+
+
 @task(cache_policy=NO_CACHE, persist_result=False, task_run_name="{vendor.name}")
 def read_vendor_status(
-    engine: sa.Engine, http: httpx.Client, tenant: str, vendor: Vendor, clock: Callable[[], datetime]
+    engine: sa.Engine, courier: Courier, tenant: str, vendor: Vendor, clock: Callable[[], datetime]
 ) -> Reading:
     """Ask a vendor's page whether it has changed, and read it if so; what fails is remembered and raised.
 
@@ -48,7 +53,7 @@ def read_vendor_status(
     with engine.connect() as connection:
         row = vendor_statuses.known(connection, tenant)[vendor.name]
     try:
-        answer = Courier(http, Turnstile(_PER_MINUTE), limits=_LIMITS).fetch(_request(row))
+        answer = courier.fetch(_request(row))
         page = None if answer.status_code == NOT_MODIFIED else read_page(answer.json(), vendor.components)
     except Exception as error:
         with engine.begin() as connection:

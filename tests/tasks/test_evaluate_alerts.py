@@ -14,10 +14,10 @@ from tasks.evaluate_alerts import Evaluated, evaluate_alerts
 from tasks.load_file import load_file
 from tasks.log_file import LogFile
 from tasks.reprice_usage import reprice_usage
-from tasks.settings import Alerting, Channel, Price, Settings, Source
+from tasks.settings import Alerting, Channel, Price, Settings, Source, Vendor
 from tasks.simulate_traffic import simulate
 from tasks.simulator import Scenario, Traffic
-from tasks.stores import alerts, ingest
+from tasks.stores import alerts, ingest, vendor_statuses
 from tasks.stores import tables as t
 from tasks.write_usage import Target
 from tests.hand_made import DAY, HOUR, NOW, event, failed, hour_row, insert, load, rows_of, score_row
@@ -281,6 +281,8 @@ def test_outage_of_a_vendor_pages_once_for_all_that_depends_on_it(
     engine: sa.Engine, settings: Settings, fire_after: int
 ) -> None:
     quick = settings.model_copy(update={"alerting": Alerting(fire_after=fire_after)})
+    with engine.begin() as connection:
+        vendor_statuses.watch(connection, "default", [Vendor(name="openai", fallback="google/gemini-x")])
     for number, bad in enumerate([True, True, True, False, False, False]):
         now = NOW + number * APART
         for service in ("assistant", "search-api"):
@@ -293,9 +295,10 @@ def test_outage_of_a_vendor_pages_once_for_all_that_depends_on_it(
         assert [page.desired_rev for page in pages] == revisions
     [alert] = rows_of(engine, t.alerts, t.alerts.c.tier == "critical")
     assert (alert.rule, alert.key, alert.state) == ("vendor", "vendor:openai", "resolved")
-    assert alert.body["evidence"]["blast_radius"] == (
-        "120 of 120 requests failed in 5 min: assistant 60 of 60, search-api 60 of 60"
-    )
+    evidence = alert.body["evidence"]
+    assert evidence["blast_radius"] == "120 of 120 requests failed in 5 min: assistant 60 of 60, search-api 60 of 60"
+    assert evidence["models"] == "gpt-4o-mini 120 of 120"
+    assert evidence["fallback"] == "google/gemini-x; 0 of 120 requests to google failed in 1 h"
 
 
 def test_message_goes_to_the_channels_that_want_its_tier(engine: sa.Engine, settings: Settings) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -11,14 +11,14 @@ import sqlalchemy as sa
 
 from ops.errors import InvalidValue, Refused, Unavailable, WatchkeeperError
 from ops.monitoring.vendor_status import PageState, Reading
-from tasks.read_vendor_status import judge_vendors, read_vendor_status, summary, watch_vendors
+from tasks.http import Turnstile
+from tasks.read_vendor_status import courier_of, judge_vendors, read_vendor_status, summary, watch_vendors
 from tasks.resources import open_http
 from tasks.settings import Settings, Vendor
 from tasks.stores import vendor_statuses
 from tasks.stores.tables import vendor_statuses as table
 from tests.api_server import ApiServer, Asked, Fault, api_server
 from tests.hand_made import MINUTE, NOW, event, failed, load, rows_of
-from tests.polled import NO_WAIT
 from tests.status_page import component, incident, maintenance, summary_json
 
 ETAG = {"etag": 'W/"abc"', "last-modified": "Thu, 05 Mar 2026 11:50:00 GMT"}
@@ -38,7 +38,8 @@ class Page:
         """Read the page so many minutes after NOW."""
         watch_vendors(self.engine, self.settings)
         with open_http(timeout_s) as http:
-            return read_vendor_status.fn(self.engine, http, "default", self.vendor, lambda: NOW + minutes * MINUTE)
+            courier = replace(courier_of(http), turnstile=Turnstile(1e9), sleep=lambda _: None)
+            return read_vendor_status.fn(self.engine, courier, "default", self.vendor, lambda: NOW + minutes * MINUTE)
 
     def row(self) -> Any:
         """Return what is remembered."""
@@ -94,13 +95,13 @@ def test_page_that_has_changed_replaces_what_was_read(page: Page) -> None:
 
 
 FAILURES: dict[str, tuple[list[Fault], type[WatchkeeperError], str]] = {
-    "500": ([Fault(500, NO_WAIT)] * 2, Unavailable, "500 Internal Server Error .*, 2 times"),
+    "500": ([Fault(500)] * 2, Unavailable, "500 Internal Server Error .*, 2 times"),
     "too many requests": ([Fault(429, {"retry-after": "60"})], Unavailable, "it asks to wait 60 s"),
     "404": ([Fault(404)], Refused, "404 Not Found"),
     "moved": ([Fault(302, {"location": "https://status.new.test/api?key=1"})], Refused,
               r"302 Found .*: it points to https://status\.new\.test/api$"),
     "a 304 that nobody asked for": ([Fault(304, content=b"")], Refused, "304 Not Modified"),
-    "HTML": ([Fault(200, NO_WAIT, content=b"<html>Sign in</html>")] * 2, Unavailable, "not whole JSON"),
+    "HTML": ([Fault(200, content=b"<html>Sign in</html>")] * 2, Unavailable, "not whole JSON"),
     "half of it": ([Fault(truncated=True), Fault(cut=True)], Unavailable, "2 times"),
     "too large": ([Fault(content=b" " * (2 * 1024 * 1024 + 1))], Refused, "larger than 2,097,152 bytes as sent$"),
     "a bomb": ([Fault(content=gzip.compress(bytes(10_000_000)), headers={"content-encoding": "gzip"})], Refused,
@@ -126,14 +127,14 @@ def test_page_that_cannot_be_read_is_unknown_and_says_why(
 
 
 def test_slow_page_is_given_up(page: Page) -> None:
-    page.server.faults = [Fault(seconds=0.5, headers=NO_WAIT)] * 2
+    page.server.faults = [Fault(seconds=0.2)] * 2
     with pytest.raises(Unavailable, match="ReadTimeout"):
         page.read(timeout_s=0.05)
     assert "ReadTimeout" in page.row().error
 
 
 def test_page_that_fails_once_is_asked_again(page: Page) -> None:
-    page.server.faults = [Fault(503, NO_WAIT)]
+    page.server.faults = [Fault(503)]
     assert page.read().state is PageState.OPERATIONAL
 
 
