@@ -10,6 +10,7 @@ SCHEDULES: dict[str, str | None] = {
     "check-quality": "20 * * * *",
     "warm-caches": "40 * * * *",
     "check-budgets": "*/5 * * * *",
+    "read-vendor-status": "*/5 * * * *",
     "reconcile-costs": "15 5 * * *",
     "advise-savings": "45 6 * * 1",
     "maintain-storage": "30 3 * * *",

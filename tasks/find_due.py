@@ -8,24 +8,25 @@ import sqlalchemy as sa
 
 from tasks.settings import Settings
 from tasks.stores import ingest, outbox, rollouts
-from tasks.stores.tables import alerts, ingest_sources, usage_hourly
+from tasks.stores.tables import alerts, ingest_sources, usage_hourly, vendor_statuses
 
 IDLE = timedelta(minutes=5)  # windows slide even when nothing new comes in
 
 
 def evaluation_due(engine: sa.Engine, settings: Settings, now: datetime) -> bool:
-    """Whether an alert is open, or the last evaluation of a system in use is old: one with usage or watched sources."""
+    """Whether an alert is open, or the last evaluation of a system in use is old: usage, sources or vendors."""
     with engine.connect() as connection:
         is_open = sa.exists().where(alerts.c.tenant_id == settings.tenant, alerts.c.state != "resolved")
         used = sa.exists().where(usage_hourly.c.tenant_id == settings.tenant)
         watched = sa.exists().where(
             ingest_sources.c.tenant_id == settings.tenant, ingest_sources.c.silent_after_minutes.is_not(None)
         )
+        relied_on = sa.exists().where(vendor_statuses.c.tenant_id == settings.tenant)
         last = ingest.watermark(connection, settings.tenant, "evaluate_alerts")
         loaded = ingest.watermark(connection, settings.tenant, "load")
         if connection.execute(sa.select(is_open)).scalar():
             return True
-        in_use = bool(connection.execute(sa.select(sa.or_(used, watched))).scalar())
+        in_use = bool(connection.execute(sa.select(sa.or_(used, watched, relied_on))).scalar())
     return in_use and (last is None or now - last >= IDLE or (loaded is not None and loaded > last))
 
 

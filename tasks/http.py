@@ -27,8 +27,10 @@ MOST_TIMES = 20  # that a window asks for one page: a pager may read again what 
 MOST_BYTES = 128 * 1024 * 1024  # of one answer, as sent and unpacked
 LONGEST_ANSWER_S = 120.0  # from its head to its end: one that trickles is never silent for long
 LONGEST_WAIT_S = 120.0  # who asks us to wait longer is asked again at the next poll
+NOT_MODIFIED = 304
 _CREDENTIALS = ("authorization", "x-api-key", "api-key")
 _OF_THE_WAY = ("content-encoding", "content-length", "transfer-encoding")  # true of what was sent, not of what we hold
+_CONDITIONS = ("if-none-match", "if-modified-since")
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 
 
@@ -52,6 +54,17 @@ class Turnstile:
             self.sleep(turn - now)
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may take."""
+
+    tries: int = TRIES
+    most_bytes: int = MOST_BYTES
+    longest_answer_s: float = LONGEST_ANSWER_S
+    longest_wait_s: float = LONGEST_WAIT_S
+    too_large_hint: str = ": set a smaller page_size"
+
+
 @dataclass(slots=True)
 class Courier:
     """A client that never sends faster than its turnstile lets it; couriers of one source share theirs."""
@@ -59,12 +72,13 @@ class Courier:
     client: httpx.Client
     turnstile: Turnstile = field(default_factory=Turnstile)
     sleep: Callable[[float], None] = time.sleep
+    limits: Limits = Limits()
 
     def run(self, pager: Pager) -> Iterator[Batch]:
         """Yield the pager's batches.
 
         Raises:
-            Unavailable: no whole answer after `TRIES` attempts, or a longer wait asked for than we wait; or the pages
+            Unavailable: no whole answer after the last try, or a longer wait asked for than we wait; or the pages
                 never end.
             Refused: an answer that waiting does not mend: of the 4xx class, or a redirect to somewhere else.
         """
@@ -87,20 +101,20 @@ class Courier:
             answer = self.fetch(item)
 
     def fetch(self, request: httpx.Request) -> httpx.Response:
-        """Send one request until there is a whole JSON answer to it."""
+        """Send one request until there is a whole JSON answer to it; to a conditional one 304 is an answer too."""
         where = _where(request)
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, self.limits.tries + 1):
             self.turnstile.wait()
             answer = self._attempt(request)
-            if isinstance(answer, httpx.Response) and answer.is_success:
+            if isinstance(answer, httpx.Response) and _is_answer(answer):
                 return answer
             wait = _wait_after(answer, attempt)
             _refuse(where, answer)
-            if attempt < TRIES and wait <= LONGEST_WAIT_S:
+            if attempt < self.limits.tries and wait <= self.limits.longest_wait_s:
                 self.sleep(wait)
-            elif wait > LONGEST_WAIT_S:
+            elif wait > self.limits.longest_wait_s:
                 raise Unavailable(where, f"it asks to wait {wait:.0f} s")
-        raise Unavailable(where, f"{_words(answer)}, {TRIES} times")
+        raise Unavailable(where, f"{_words(answer)}, {self.limits.tries} times")
 
     def _attempt(self, request: httpx.Request) -> httpx.Response | str:
         """Return the answer, or what kept a whole one from coming."""
@@ -117,7 +131,7 @@ class Courier:
         except Refusal as refusal:
             if refusal.status == 400:  # damaged on its way
                 return f"an answer that is not whole: {refusal.reason}"
-            mend = ": set a smaller page_size" if refusal.status == 413 else ""
+            mend = self.limits.too_large_hint if refusal.status == 413 else ""
             raise Refused(_where(request), refusal.reason + mend) from None
         return answer
 
@@ -125,35 +139,40 @@ class Courier:
         """Return the whole answer.
 
         Raises:
-            Refusal: it is larger than MOST_BYTES, packed in a way that we did not ask for, or damaged.
+            Refusal: it is larger than the limit, packed in a way that we did not ask for, or damaged.
         """
         request.headers = httpx.Headers({**self.client.headers, **request.headers, "accept-encoding": "gzip, deflate"})
         answer = self.client.send(request, stream=True)
         try:
-            packed = _body(answer)
+            packed = _body(answer, self.limits)
         finally:
             answer.close()
-        body = unpack(packed, answer.headers.get("content-encoding", ""), MOST_BYTES)
+        body = unpack(packed, answer.headers.get("content-encoding", ""), self.limits.most_bytes)
         headers = [(name, value) for name, value in answer.headers.multi_items() if name not in _OF_THE_WAY]
         return httpx.Response(answer.status_code, headers=headers, content=body, request=request,
                               extensions=answer.extensions)  # fmt: skip
 
 
-def _body(answer: httpx.Response) -> bytes:
+def _body(answer: httpx.Response, limits: Limits) -> bytes:
     """Return the bytes as they are sent: httpx would unpack each piece whole, whatever comes out."""
     assert isinstance(answer.stream, httpx.SyncByteStream)  # noqa: S101  the client is no asynchronous one
     body, begun = bytearray(), time.monotonic()
     for chunk in answer.stream:
         body += chunk
-        if len(body) > MOST_BYTES:
-            raise too_large(MOST_BYTES, "as sent")
-        if time.monotonic() - begun > LONGEST_ANSWER_S:
-            raise httpx.ReadTimeout(f"an answer that took longer than {LONGEST_ANSWER_S:g} s")
+        if len(body) > limits.most_bytes:
+            raise too_large(limits.most_bytes, "as sent")
+        if time.monotonic() - begun > limits.longest_answer_s:
+            raise httpx.ReadTimeout(f"an answer that took longer than {limits.longest_answer_s:g} s")
     return bytes(body)
 
 
 def _where(request: httpx.Request) -> str:
     return f"{request.url.host}{request.url.path}"
+
+
+def _is_answer(answer: httpx.Response) -> bool:
+    conditional = any(name in answer.request.headers for name in _CONDITIONS)
+    return answer.is_success or (conditional and answer.status_code == NOT_MODIFIED)
 
 
 def _refuse(where: str, answer: httpx.Response | str) -> None:
@@ -164,7 +183,15 @@ def _refuse(where: str, answer: httpx.Response | str) -> None:
 def _words(answer: httpx.Response | str) -> str:
     if isinstance(answer, str):
         return answer
-    return f"{answer.status_code} {answer.reason_phrase} {_hidden(answer)[:200]!r}"
+    return f"{answer.status_code} {answer.reason_phrase} {_hidden(answer)[:200]!r}{_moved(answer)}"
+
+
+def _moved(answer: httpx.Response) -> str:
+    """Say where a redirect, which we do not follow, leads: without its query, which may hold what is ours."""
+    if not answer.has_redirect_location:
+        return ""
+    url = answer.request.url.join(answer.headers["location"])
+    return f": it points to {url.scheme}://{url.netloc.decode()}{url.path}"
 
 
 def _hidden(answer: httpx.Response) -> str:

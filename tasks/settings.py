@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -247,6 +247,23 @@ class ComponentCost(_Group):
         )  # fmt: skip
 
 
+class Vendor(_Group):
+    """A vendor that the system depends on: where it tells how it is, and who stands in when it is out."""
+
+    name: Annotated[Name, AfterValidator(normalise_vendor)]
+    status_url: Address | None = None  # a Statuspage's summary.json
+    components: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = ()  # of that page; all by default
+    fallback: Annotated[str, Field(max_length=356, pattern=r"^[^/\s]+/\S+$")] | None = None  # vendor/model
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.components and self.status_url is None:
+            raise ValueError("components are those of a status page: it needs its status_url")
+        if self.fallback is not None and normalise_vendor(self.fallback.split("/", 1)[0]) == self.name:
+            raise ValueError(f"the fallback of {self.name} must be of another vendor")
+        return self
+
+
 class Alerting(_Group):
     """What the rules are told about this system."""
 
@@ -336,12 +353,16 @@ class Slack(_Group):
     base_url: Address = "https://slack.com/api/"
 
 
-def _each_its_name(sources: tuple[Source, ...]) -> tuple[Source, ...]:
-    names = [source.name for source in sources]
+_Named = TypeVar("_Named", Source, Vendor)
+
+
+def _each_its_name(named: tuple[_Named, ...]) -> tuple[_Named, ...]:
+    names = [one.name for one in named]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"each source needs a name of its own; there twice: {', '.join(twice)}")
-    return sources
+        kind = type(named[0]).__name__.lower()
+        raise ValueError(f"each {kind} needs a name of its own; there twice: {', '.join(twice)}")
+    return named
 
 
 def _default_home() -> Path:
@@ -368,6 +389,7 @@ class Settings(BaseSettings):
     prefect_port: int = Field(default=4200, ge=1, le=65_535)
     sources: Annotated[tuple[Source, ...], AfterValidator(_each_its_name)] = ()
     services: tuple[Service, ...] = ()
+    vendors: Annotated[tuple[Vendor, ...], AfterValidator(_each_its_name)] = ()
     channels: tuple[Channel, ...] = (Channel(name="console", kind="console"),)
     budgets: tuple[Budget, ...] = ()
     prices: Annotated[tuple[Price, ...], AfterValidator(_without_overlaps)] = ()

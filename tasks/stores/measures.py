@@ -15,7 +15,6 @@ import sqlalchemy as sa
 
 from ops.cost.reconciliation import Agreement, Line, whole_days
 from ops.monitoring.baselines import Pinned
-from ops.monitoring.rules.availability import TrafficSample
 from ops.monitoring.rules.cache import CacheSample
 from ops.monitoring.rules.latency import LatencySample
 from ops.monitoring.rules.prices import PriceSample
@@ -26,21 +25,12 @@ from ops.monitoring.rules.spend import Drivers, SpendSample
 from ops.proportions import Share
 from ops.window import Window, floor_day, floor_hour
 from tasks.settings import Alerting
-from tasks.stores import reconciliations
+from tasks.stores import reconciliations, traffic
 from tasks.stores.sql import statement
 from tasks.stores.tables import alerts, ingest_sources, quality_baselines, scores, usage_events
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 MOST_PARTS = 200  # features and teams whose spend is watched hour by hour: the dearest
-
-
-def availability(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[TrafficSample]:  # noqa: ARG001
-    """Sample requests and failures of every service and vendor with traffic in the last 6 hours."""
-    rows = connection.execute(statement("traffic"), {"tenant": tenant, "now": now})
-    return [
-        TrafficSample(row.key, Share(row.failed5m, row.n5m), Share(row.failed1h, row.n1h), Share(row.failed6h, row.n6h))
-        for row in rows
-    ]
 
 
 def latency(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[LatencySample]:  # noqa: ARG001
@@ -227,7 +217,8 @@ def _scored(tenant: str, metric: str, start: datetime, end: datetime) -> Sequenc
 
 
 MEASURES: dict[str, Callable[[sa.Connection, str, datetime, Alerting], Sequence[object]]] = {
-    "availability": availability,
+    "availability": traffic.availability,
+    "vendor": traffic.vendors,
     "latency": latency,
     "spend": spend,
     "cache": cache,

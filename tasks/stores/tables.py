@@ -291,3 +291,11 @@ savings_advice = sa.Table(
     *(sa.Column(name, _usd()) for name in ("alone_usd", "saved_usd", "low80_usd", "high80_usd")),
     sa.Column("reason", sa.Text), sa.Column("detail", JSONB, nullable=False),
 )  # fmt: skip
+
+vendor_statuses = sa.Table(
+    "vendor_statuses", metadata,
+    sa.Column("tenant_id", sa.Text, primary_key=True), sa.Column("vendor", sa.Text, primary_key=True),
+    sa.Column("status_url", sa.Text), sa.Column("components", JSONB, nullable=False), sa.Column("fallback", sa.Text),
+    sa.Column("tried_at", _TIME), sa.Column("error", sa.Text), sa.Column("read_at", _TIME),
+    sa.Column("page", JSONB(none_as_null=True)), sa.Column("etag", sa.Text), sa.Column("last_modified", sa.Text),
+)  # fmt: skip

@@ -51,7 +51,7 @@ def test_demo_finds_the_spike_the_slide_and_the_outage(document: dict[str, Any])
     found = {(alert["rule"], alert["key"]): alert["tier"] for alert in document["alerts"]}
     assert found[("spend", "total")] == "critical"
     assert found[("quality", "judge_relevance")] == "warning"
-    assert found[("availability", "vendor:anthropic")] == "critical"
+    assert found[("vendor", "vendor:anthropic")] == "critical"
 
 
 def test_demo_warms_the_cache_and_draws_the_plot(document: dict[str, Any]) -> None:

@@ -104,6 +104,7 @@ def test_flows_load_traffic_judge_it_and_show_artifacts(
         pytest.param("keep-watch", "Skipped", id="a minute with nothing to do is skipped"),
         pytest.param("ingest-usage", "Skipped", id="without sources there is nothing to load"),
         pytest.param("check-budgets", "Skipped", id="without budgets there is nothing to check"),
+        pytest.param("read-vendor-status", "Skipped", id="without vendors there is no page to read"),
         pytest.param("reconcile-costs", "Skipped", id="without vendors' reports nothing is compared"),
         pytest.param("advise-savings", "Skipped", id="without cost there is nothing to save"),
         pytest.param("warm-caches", "Skipped", id="without an embeddings URL nothing is warmed"),

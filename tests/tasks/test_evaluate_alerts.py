@@ -14,10 +14,10 @@ from tasks.evaluate_alerts import Evaluated, evaluate_alerts
 from tasks.load_file import load_file
 from tasks.log_file import LogFile
 from tasks.reprice_usage import reprice_usage
-from tasks.settings import Alerting, Channel, Price, Settings, Source
+from tasks.settings import Alerting, Channel, Price, Settings, Source, Vendor
 from tasks.simulate_traffic import simulate
 from tasks.simulator import Scenario, Traffic
-from tasks.stores import alerts, ingest
+from tasks.stores import alerts, ingest, vendor_statuses
 from tasks.stores import tables as t
 from tasks.write_usage import Target
 from tests.hand_made import DAY, HOUR, NOW, event, failed, hour_row, insert, load, rows_of, score_row
@@ -42,7 +42,8 @@ def times(count: int, start: datetime = NOW) -> list[datetime]:
 
 def traffic(engine: sa.Engine, now: datetime, failures: int | None) -> None:
     if failures is not None:
-        made = [failed(MINUTE, now=now) for _ in range(failures)]
+        # The service's own trouble, and no outage of its vendor.
+        made = [failed(MINUTE, now=now, error_type="rate_limit") for _ in range(failures)]
         load(engine, made + [event(MINUTE, now=now) for _ in range(REQUESTS - failures)])
 
 
@@ -89,32 +90,30 @@ def messages(engine: sa.Engine) -> list[tuple[str, int, str]]:
 def test_alert_lives_across_evaluations(
     engine: sa.Engine, evaluate: Evaluate, days: list[int | None], state: list[str], notified: list[int]
 ) -> None:
-    keys = 2  # the service and its vendor
     found = live(engine, evaluate, days)
-    assert states(engine) == states(engine, "vendor:openai") == state
-    assert [each.notified for each in found] == [keys * number for number in notified]
+    assert (states(engine), states(engine, "vendor:openai")) == (state, [])
+    assert [each.notified for each in found] == notified
 
 
 def test_alert_that_fired_has_one_message_which_its_end_changes(engine: sa.Engine, evaluate: Evaluate) -> None:
     live(engine, evaluate, [BAD, BAD])
-    both = [("availability:assistant", 1, "critical"), ("availability:vendor:openai", 1, "critical")]
-    assert messages(engine) == both
+    assert messages(engine) == [("availability:assistant", 1, "critical")]
     first = rows_of(engine, t.outbox)[0]
     assert first.dedup_key == rows_of(engine, t.alerts)[0].alert_id
     assert first.payload["text"] == "CRITICAL · Error rate 50 % (limit 5 %) · assistant"
     for now in times(3, NOW + 2 * APART):
         traffic(engine, now, GOOD)
         evaluate(now)
-    assert [revision for _, revision, _ in messages(engine)] == [2, 2]
+    assert [revision for _, revision, _ in messages(engine)] == [2]
     assert rows_of(engine, t.outbox)[0].payload["text"].startswith("RESOLVED · ")
 
 
 def test_evaluation_says_what_it_found(engine: sa.Engine, evaluate: Evaluate) -> None:
     found = live(engine, evaluate, [BAD, BAD])[-1]
-    assert found.firing == ("availability assistant", "availability vendor:openai")
-    assert found.reasons == {"fired": 2, "held_no_data": 4, "quiet": 1}  # quiet: the model's price
-    unknown = ("latency gpt-4o-mini", "spend total", "quality judge_relevance", "quality thumb")
-    assert (found.conditions, found.insufficient) == (2 + 4 + 1, unknown)
+    assert found.firing == ("availability assistant",)
+    assert found.reasons == {"fired": 1, "held_no_data": 5, "quiet": 1}  # quiet: the model's price
+    unknown = ("latency gpt-4o-mini", "quality judge_relevance", "quality thumb", "spend total", "vendor vendor:openai")
+    assert (found.conditions, tuple(sorted(found.insufficient))) == (1 + 5 + 1, unknown)
 
 
 def test_evaluation_of_nothing_finds_nothing(engine: sa.Engine, evaluate: Evaluate) -> None:
@@ -128,7 +127,7 @@ def test_evaluation_of_nothing_finds_nothing(engine: sa.Engine, evaluate: Evalua
 def test_evaluation_counts_as_the_settings_say(engine: sa.Engine, settings: Settings) -> None:
     quick = settings.model_copy(update={"alerting": Alerting(fire_after=1, clear_after=1)})
     found = live(engine, lambda now: evaluate_alerts.fn(engine, quick, now), [BAD, GOOD])
-    assert [each.notified for each in found] == [2, 2]
+    assert [each.notified for each in found] == [1, 1]
 
 
 def test_evaluation_is_of_one_tenant(engine: sa.Engine, settings: Settings, evaluate: Evaluate) -> None:
@@ -158,7 +157,7 @@ def test_evaluation_that_fails_leaves_no_trace(engine: sa.Engine, evaluate: Eval
     rename(engine, "gone", table)
     assert (rows_of(engine, t.alerts), messages(engine)) == (before, [])
     assert [row.reached_at for row in rows_of(engine, t.watermarks, t.watermarks.c.step == "evaluate_alerts")] == [NOW]
-    assert evaluate(NOW + APART).notified == 2
+    assert evaluate(NOW + APART).notified == 1
 
 
 def test_evaluation_whose_message_breaks_a_constraint_does_not_save_the_alert(
@@ -185,7 +184,7 @@ def test_evaluation_repeated_for_the_same_time_tells_once(engine: sa.Engine, eva
     live(engine, evaluate, [BAD, BAD])
     again = [evaluate(NOW + APART) for _ in range(3)]
     assert [each.notified for each in again] == [0, 0, 0]
-    assert [revision for _, revision, _ in messages(engine)] == [1, 1]
+    assert [revision for _, revision, _ in messages(engine)] == [1]
 
 
 def test_evaluations_at_once_tell_once(engine: sa.Engine, evaluate: Evaluate) -> None:
@@ -193,8 +192,8 @@ def test_evaluations_at_once_tell_once(engine: sa.Engine, evaluate: Evaluate) ->
     traffic(engine, NOW + APART, BAD)
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(evaluate, [NOW + APART + number * MINUTE for number in range(4)]))
-    assert sorted(each.notified for each in found) == [0, 0, 0, 2]
-    assert (states(engine), len(messages(engine))) == (["firing"], 2)
+    assert sorted(each.notified for each in found) == [0, 0, 0, 1]
+    assert (states(engine), len(messages(engine))) == (["firing"], 1)
 
 
 def test_evaluations_at_once_open_one_incident(engine: sa.Engine, evaluate: Evaluate, database_url: str) -> None:
@@ -205,7 +204,7 @@ def test_evaluations_at_once_open_one_incident(engine: sa.Engine, evaluate: Eval
             looks = [pool.submit(evaluate, NOW + number * MINUTE) for number in range(2)]
             assert are_waiting(database_url, 2)
         opened = [look.result().reasons.get("first_breach", 0) for look in looks]
-    assert (sorted(opened), len(rows_of(engine, t.alerts))) == ([0, 2], 2)
+    assert (sorted(opened), len(rows_of(engine, t.alerts))) == ([0, 1], 1)
 
 
 # Each rule, from rows to a message
@@ -274,8 +273,32 @@ def test_outage_of_a_simulated_vendor_is_told_under_its_name(
     source = Source(name="gateway", path=str(written.usage))
     load_file(Target(engine, settings.tenant), source, LogFile(str(written.usage)), NOW)
     found = [evaluate(NOW + number * timedelta(seconds=1)) for number in range(2)]
-    assert "availability vendor:anthropic" in found[-1].firing
-    assert not {"availability vendor:openai", "availability vendor:google"} & set(found[-1].firing)
+    assert found[-1].firing == ("vendor vendor:anthropic",)  # and none of the services that use it
+
+
+@pytest.mark.parametrize("fire_after", [1, 2])
+def test_outage_of_a_vendor_pages_once_for_all_that_depends_on_it(
+    engine: sa.Engine, settings: Settings, fire_after: int
+) -> None:
+    quick = settings.model_copy(update={"alerting": Alerting(fire_after=fire_after)})
+    with engine.begin() as connection:
+        vendor_statuses.watch(connection, "default", [Vendor(name="openai", fallback="google/gemini-x")])
+    for number, bad in enumerate([True, True, True, False, False, False]):
+        now = NOW + number * APART
+        for service in ("assistant", "search-api"):
+            made = failed if bad else event
+            load(engine, [made(MINUTE, now=now, service=service) for _ in range(REQUESTS)])
+            load(engine, [event(MINUTE, now=now, service=service, vendor="google") for _ in range(REQUESTS)])
+        evaluate_alerts.fn(engine, quick, now)
+        pages = rows_of(engine, t.outbox, t.outbox.c.tier == "critical")
+        revisions = [] if number + 1 < fire_after else [2] if number == 5 else [1]
+        assert [page.desired_rev for page in pages] == revisions
+    [alert] = rows_of(engine, t.alerts, t.alerts.c.tier == "critical")
+    assert (alert.rule, alert.key, alert.state) == ("vendor", "vendor:openai", "resolved")
+    evidence = alert.body["evidence"]
+    assert evidence["blast_radius"] == "120 of 120 requests failed in 5 min: assistant 60 of 60, search-api 60 of 60"
+    assert evidence["models"] == "gpt-4o-mini 120 of 120"
+    assert evidence["fallback"] == "google/gemini-x; 0 of 120 requests to google failed in 1 h"
 
 
 def test_message_goes_to_the_channels_that_want_its_tier(engine: sa.Engine, settings: Settings) -> None:
@@ -289,4 +312,4 @@ def test_message_goes_to_the_channels_that_want_its_tier(engine: sa.Engine, sett
     found: list[Any] = rows_of(engine, t.outbox, t.outbox.c.dedup_key.like("availability:assistant%"))
     assert [row.destination for row in found] == ["log", "pager"]
     with engine.connect() as connection:
-        assert len(alerts.all_alerts(connection, "default")) == 2
+        assert len(alerts.all_alerts(connection, "default")) == 1

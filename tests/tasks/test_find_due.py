@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from tasks.advance_rollout import abort_rollout, start_rollout
 from tasks.evaluate_alerts import evaluate_alerts
 from tasks.find_due import evaluation_due, messages_due, rollouts_due
-from tasks.settings import Settings
-from tasks.stores import ingest
+from tasks.settings import Settings, Vendor
+from tasks.stores import ingest, vendor_statuses
 from tests.hand_made import DAY, HOUR, MOMENT, NOW, event, failed, load
 
 MINUTE = timedelta(minutes=1)
@@ -45,6 +45,15 @@ def test_evaluation_of_a_system_in_use_is_due(
 def test_evaluation_of_a_system_without_usage_is_never_due(engine: sa.Engine, settings: Settings) -> None:
     load(engine, [event(HOUR)], tenant="other")
     assert not evaluation_due(engine, settings, NOW)
+
+
+def test_evaluation_is_due_while_a_vendor_is_watched(engine: sa.Engine, settings: Settings) -> None:
+    with engine.begin() as connection:
+        vendor_statuses.watch(connection, "other", [Vendor(name="openai")])
+    assert not evaluation_due(engine, settings, NOW)
+    with engine.begin() as connection:
+        vendor_statuses.watch(connection, "default", [Vendor(name="openai")])
+    assert evaluation_due(engine, settings, NOW)
 
 
 def test_evaluation_is_due_every_time_while_an_alert_is_open(engine: sa.Engine, settings: Settings) -> None:

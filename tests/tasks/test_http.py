@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from ops.errors import Refused, Unavailable
-from tasks.http import LONGEST_WAIT_S, MOST_TIMES, TRIES, Courier, Turnstile
+from tasks.http import LONGEST_WAIT_S, MOST_TIMES, TRIES, Courier, Limits, Turnstile
 from tasks.resources import open_http
 from tasks.sources.interface import Batch, Pager
 from tests.api_server import ApiServer, Asked, Fault, api_server
@@ -44,12 +44,16 @@ def right(asked: Asked) -> tuple[int, Any]:
 
 
 @contextmanager
-def courier_of(*faults: Fault | None, timeout_s: float = 30) -> Iterator[tuple[Courier, Clock, ApiServer]]:
+def courier_of(
+    *faults: Fault | None,
+    timeout_s: float = 30,
+    limits: Limits = Limits(),  # noqa: B008  frozen
+) -> Iterator[tuple[Courier, Clock, ApiServer]]:
     """Yield a courier without spacing to a server that has these faults first."""
     clock = Clock()
     with api_server(right) as server, open_http(timeout_s) as client:
         server.faults.extend(faults)
-        yield Courier(client, Turnstile(1e9, clock.sleep, lambda: 0.0), clock.sleep), clock, server
+        yield Courier(client, Turnstile(1e9, clock.sleep, lambda: 0.0), clock.sleep, limits), clock, server
 
 
 def get(server: ApiServer, **headers: str) -> httpx.Request:
@@ -168,6 +172,40 @@ def test_redirect_is_refused_though_its_body_is_json(status: int) -> None:
     with courier_of(fault) as (courier, _, server), pytest.raises(Refused, match=rf"refused: {status} "):
         courier.fetch(get(server))
     assert len(server.asked) == 1
+
+
+MARKS = {"if-none-match": '"a"'}, {"if-modified-since": "Thu, 05 Mar 2026 12:00:00 GMT"}
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_conditional_request_may_be_answered_with_304(mark: dict[str, str]) -> None:
+    with courier_of(Fault(304, content=b"")) as (courier, _, server):
+        assert courier.fetch(get(server, **mark)).status_code == 304
+        assert courier.fetch(get(server, **mark)).json() == DOCUMENT
+
+
+@pytest.mark.parametrize(
+    ("location", "words"),
+    [
+        pytest.param("https://new.test:8443/a?key=secret", r": it points to https://new\.test:8443/a$", id="elsewhere"),
+        pytest.param("/v2/rows", r": it points to http://127\.0\.0\.1:\d+/v2/rows$", id="a path"),
+    ],
+)
+def test_redirect_says_where_it_leads_without_its_query(location: str, words: str) -> None:
+    with courier_of(Fault(302, {"location": location})) as (courier, _, server), pytest.raises(Refused, match=words):
+        courier.fetch(get(server))
+
+
+def test_courier_keeps_to_its_own_limits() -> None:
+    limits = Limits(tries=2, longest_wait_s=3)
+    with courier_of(*[Fault(500)] * 2, limits=limits) as (courier, clock, server):
+        with pytest.raises(Unavailable, match=r"2 times$"):
+            courier.fetch(get(server))
+        assert waits(clock) == [1.0]
+    with courier_of(Fault(429, {"retry-after": "4"}), limits=limits) as (courier, clock, server):
+        with pytest.raises(Unavailable, match="it asks to wait 4 s"):
+            courier.fetch(get(server))
+        assert waits(clock) == []
 
 
 NO_JSON: dict[str, tuple[int, bytes]] = {
@@ -333,19 +371,17 @@ TOO_LARGE: dict[str, tuple[Fault, str]] = {
 
 
 @pytest.mark.parametrize(("fault", "words"), TOO_LARGE.values(), ids=TOO_LARGE)
-def test_answer_beyond_the_limit_is_refused(fault: Fault, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.http.MOST_BYTES", 100_000)
-    with courier_of(fault) as (courier, _, server):
+def test_answer_beyond_the_limit_is_refused(fault: Fault, words: str) -> None:
+    with courier_of(fault, limits=Limits(most_bytes=100_000)) as (courier, _, server):
         with pytest.raises(Refused, match=rf"^127\.0\.0\.1/v1/rows refused: .*{words}"):
             courier.fetch(get(server))
         assert len(server.asked) == 1
         assert courier.fetch(get(server)).json() == DOCUMENT
 
 
-def test_answer_that_trickles_is_given_up_though_it_is_never_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.http.LONGEST_ANSWER_S", 0.02)
+def test_answer_that_trickles_is_given_up_though_it_is_never_silent() -> None:
     with (
-        courier_of(*[Fault(endless=True)] * TRIES) as (courier, _, server),
+        courier_of(*[Fault(endless=True)] * TRIES, limits=Limits(longest_answer_s=0.02)) as (courier, _, server),
         pytest.raises(Unavailable, match=r"ReadTimeout an answer that took longer than 0\.02 s, 5 times"),
     ):
         courier.fetch(get(server))

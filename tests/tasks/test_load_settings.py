@@ -15,7 +15,7 @@ from tasks.settings import Settings
 HIDDEN = "xoxb-do-not-tell"
 GROUPS = (
     "alerting, budgets, channels, component_costs, database, database_url, home, month_timezone, plans, prefect_port, "
-    "prices, receiver, savings, services, slack, sources, storage, tenant, warming"
+    "prices, receiver, savings, services, slack, sources, storage, tenant, vendors, warming"
 )
 EVERYTHING = """\
 tenant: acme
@@ -351,6 +351,20 @@ def test_settings_home_of_root_is_where_postgres_can_reach_it_and_of_others_thei
         pytest.param("sources: [{name: a, url: 'http://a:70000'}]", "not an address", id="a port that is none"),
         pytest.param(
             "sources: [{name: a, api_key: schlüssel-1}]", "not of ASCII alone", id="a key that HTTP cannot send"
+        ),
+        pytest.param(
+            "vendors: [{name: a, fallback: gpt-4o}]", "should match pattern", id="a fallback without a vendor"
+        ),
+        pytest.param(
+            "vendors: [{name: Gemini, fallback: vertex_ai/gemini-3-pro}]",
+            "the fallback of google must be of another vendor",
+            id="a fallback of the same vendor by another name",
+        ),
+        pytest.param("vendors: [{name: a, components: [API]}]", "needs its status_url", id="components of no page"),
+        pytest.param(
+            "vendors: [{name: gemini}, {name: google}]",
+            "each vendor needs a name of its own; there twice: google",
+            id="a vendor twice",
         ),
         pytest.param("month_timezone: 2026-13-45", "not readable as YAML", id="a date that is none"),
     ],

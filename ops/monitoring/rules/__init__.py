@@ -13,7 +13,7 @@ from typing import Any
 
 from ops.errors import UnknownName
 from ops.monitoring.alerts import Condition, Policy
-from ops.monitoring.rules import availability, cache, latency, prices, quality, reconciliation, silence, spend
+from ops.monitoring.rules import availability, cache, latency, prices, quality, reconciliation, silence, spend, vendor
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ RULES: Mapping[str, Rule] = {
     "reconciliation": Rule(reconciliation.evaluate),
     "silence": Rule(silence.evaluate),
     "spend": Rule(spend.evaluate),  # of whole hours: each is judged as often as there are minutes in the next
+    "vendor": Rule(vendor.evaluate),
 }
 
 

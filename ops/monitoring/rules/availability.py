@@ -1,4 +1,4 @@
-"""Error rate above 5 % or availability below 99.5 %: of a service, or of a vendor (key `vendor:anthropic`).
+"""Error rate above 5 % or availability below 99.5 % of a service; of a vendor it is judged by `vendor.py`.
 
 A literal "< 99.5 % in 5 min" pages dozens of times a day at a true 99.6 %. So the Wilson bound must cross, in a short
 and in a longer window: the long one says that it matters, the short one that it still goes on.
@@ -6,10 +6,12 @@ and in a longer window: the long one says that it matters, the short one that it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ops.monitoring.alerts import Condition, Status, Summary, Tier, percent
+from ops.monitoring.alerts import Condition, Json, Status, Summary, Tier, percent
 from ops.monitoring.baselines import sufficient_n
+from ops.monitoring.traffic import SUCCESS, WINDOWS, Shares
 from ops.proportions import Share
 
 ERROR_LIMIT = 0.05
@@ -17,67 +19,108 @@ BUDGET = 0.005  # the share of requests that may fail
 AVAILABILITY_LIMIT = 1 - BUDGET
 CLEAR = 0.8 * BUDGET  # hysteresis: clears below 0.4 % failures
 MIN_REQUESTS = sufficient_n(ERROR_LIMIT)
+PASSED = frozenset({SUCCESS, "client", "content_filter"})  # the last two are no service's fault
 _MONTH_H = 30 * 24
 
 
 @dataclass(frozen=True, slots=True)
 class TrafficSample:
-    """Failures of requests in three windows that end now."""
+    """Failures of requests in three windows that end now; `left_out` are the vendors whose outage is an incident."""
 
     key: str
     five_minutes: Share
     one_hour: Share
     six_hours: Share
+    left_out: tuple[str, ...] = ()
 
 
-def evaluate(sample: TrafficSample) -> Condition:
-    """Breach when failures exceed a limit in the shortest window with enough requests and in the next longer one.
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the windows show: the judged one first, then the longer ones."""
+
+    windows: Sequence[tuple[str, Share]]
+    limit: float
+    is_breach: bool
+    near_limit: bool
+
+    @property
+    def window(self) -> str:
+        """The name of the window that shows it."""
+        return self.windows[0][0]
+
+    @property
+    def share(self) -> Share:
+        """What failed in that window."""
+        return self.windows[0][1]
+
+    @property
+    def rate(self) -> float:
+        """The share of its requests that failed."""
+        return self.share.hits / self.share.n
+
+    def summary(self) -> Summary:
+        """Tell it as an error rate above 5 %, else as availability."""
+        if self.limit == ERROR_LIMIT:
+            return Summary("Error rate", percent(self.rate), percent(ERROR_LIMIT))
+        return Summary("Availability", percent(1 - self.rate, figures=4), percent(AVAILABILITY_LIMIT))
+
+    def facts(self) -> dict[str, Json]:
+        """Return how many requests failed, and how fast that uses up the month's budget of failures."""
+        return {
+            "blast_radius": f"{self.share.hits:,} of {self.share.n:,} requests failed in {self.window}",
+            "budget_burn": _burn(self.rate),
+            **{f"failures_{name.replace(' ', '_')}": f"{s.hits:,} of {s.n:,}" for name, s in self.windows[1:]},
+        }
+
+
+def judge(shares: Shares) -> Judged | None:
+    """Tell whether failures exceed a limit in the shortest window with enough requests and in the next longer one.
 
     Enough is what can show that a limit is kept: 52 requests for 5 % errors, 539 for 99.5 % availability. With fewer
     the lower limit alone is judged, so two failures in a quiet hour page nobody. The shortest window of 52 requests
-    must prove it too: six hours remember an outage that has long ended.
+    must prove it too: six hours remember an outage that has long ended. None: even six hours have too few.
     """
-    coarse, fine = _sufficient(sample, ERROR_LIMIT), _sufficient(sample, BUDGET)
+    windows = list(zip(WINDOWS, shares, strict=True))
+    coarse, fine = _sufficient(windows, ERROR_LIMIT), _sufficient(windows, BUDGET)
     if not coarse:
-        return _insufficient(sample)
+        return None
     too_many_errors = _proven(coarse) > ERROR_LIMIT
-    windows = coarse if too_many_errors or not fine else fine
     breach = too_many_errors or min(_proven(fine), _proven(coarse[:1])) > BUDGET
-    name, short = windows[0]
-    rate = short.hits / short.n
     present = coarse[0][1]
-    return Condition(
-        rule="availability",
-        key=sample.key,
-        status=Status.BREACH if breach else Status.OK,
-        tier=Tier.CRITICAL if breach else None,
-        value=rate,
+    return Judged(
+        windows=coarse if too_many_errors or not fine else fine,
         limit=ERROR_LIMIT if too_many_errors else BUDGET,
-        unit="share",
-        summary=_summary(rate, too_many_errors),
-        evidence={
-            "blast_radius": f"{short.hits:,} of {short.n:,} requests failed in {name}",
-            "budget_burn": _burn(rate),
-            **{f"failures_{label.replace(' ', '_')}": f"{s.hits:,} of {s.n:,}" for label, s in windows[1:]},
-        },
+        is_breach=breach,
         near_limit=not breach and present.hits > CLEAR * present.n,
     )
 
 
-def _sufficient(sample: TrafficSample, limit: float) -> list[tuple[str, Share]]:
-    windows = [("5 min", sample.five_minutes), ("1 h", sample.one_hour), ("6 h", sample.six_hours)]
+def evaluate(sample: TrafficSample) -> Condition:
+    """Breach when the windows prove that too many requests fail."""
+    judged = judge((sample.five_minutes, sample.one_hour, sample.six_hours))
+    if judged is None:
+        return _insufficient(sample)
+    return Condition(
+        rule="availability",
+        key=sample.key,
+        status=Status.BREACH if judged.is_breach else Status.OK,
+        tier=Tier.CRITICAL if judged.is_breach else None,
+        value=judged.rate,
+        limit=judged.limit,
+        unit="share",
+        summary=judged.summary(),
+        evidence={**judged.facts(), **({"left_out": _vendors(sample)} if sample.left_out else {})},
+        near_limit=judged.near_limit,
+    )
+
+
+def _sufficient(windows: Sequence[tuple[str, Share]], limit: float) -> list[tuple[str, Share]]:
     return [(name, share) for name, share in windows if share.n >= sufficient_n(limit)]
 
 
-def _proven(windows: list[tuple[str, Share]]) -> float:
+def _proven(windows: Sequence[tuple[str, Share]]) -> float:
     """Return the failure share that two windows prove; 0 without windows."""
     return min((share.lower() for _, share in windows[:2]), default=0.0)
-
-
-def _summary(rate: float, too_many_errors: bool) -> Summary:
-    if too_many_errors:
-        return Summary("Error rate", percent(rate), percent(ERROR_LIMIT))
-    return Summary("Availability", percent(1 - rate, figures=4), percent(AVAILABILITY_LIMIT))
 
 
 def _burn(rate: float) -> str:
@@ -87,8 +130,17 @@ def _burn(rate: float) -> str:
     return f"{burn:.1f}x, 30-day budget gone in {_MONTH_H / burn:,.0f} h"
 
 
+def _vendors(sample: TrafficSample) -> str:
+    return f"requests to {', '.join(sample.left_out)}, whose outage is an incident of its own"
+
+
+def too_few(six_hours: Share) -> str:
+    """Say how many requests there are, and how many it takes."""
+    return f"unknown: {six_hours.n:,} requests in 6 h, {MIN_REQUESTS} needed"
+
+
 def _insufficient(sample: TrafficSample) -> Condition:
-    seen = f"unknown: {sample.six_hours.n:,} requests in 6 h, {MIN_REQUESTS} needed"
+    seen = too_few(sample.six_hours) + (f", without {_vendors(sample)}" if sample.left_out else "")
     return Condition(
         rule="availability",
         key=sample.key,

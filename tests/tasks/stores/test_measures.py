@@ -42,7 +42,7 @@ def test_measures_there_is_one_for_every_rule() -> None:
 # Availability
 
 
-def test_availability_counts_each_service_and_each_vendor(engine: sa.Engine) -> None:
+def test_availability_counts_each_service(engine: sa.Engine) -> None:
     load(
         engine,
         [
@@ -56,8 +56,6 @@ def test_availability_counts_each_service_and_each_vendor(engine: sa.Engine) -> 
     assert measure(engine, "availability") == [
         TrafficSample("assistant", Share(1, 2), Share(1, 2 + 1), Share(2, 2 + 1 + 1)),
         TrafficSample("search-api", Share(1, 1), Share(1, 1), Share(1, 1)),
-        TrafficSample("vendor:anthropic", Share(1, 1), Share(1, 1 + 1), Share(1, 2)),
-        TrafficSample("vendor:openai", Share(1, 2), Share(1, 2), Share(1 + 1, 3)),
     ]
 
 
@@ -109,7 +107,7 @@ def test_availability_leaves_out_cache_hits_and_other_tenants(engine: sa.Engine)
 
 def test_availability_names_requests_without_a_service(engine: sa.Engine) -> None:
     load(engine, [event(MINUTE, service=None)])
-    assert list(by_key(engine, "availability")) == ["unknown service", "vendor:openai"]
+    assert list(by_key(engine, "availability")) == ["unknown service"]
 
 
 # Latency

@@ -53,6 +53,27 @@ def test_each_migration_can_be_taken_back_and_applied_again(engine: sa.Engine) -
             assert _catalogue(connection) == downwards[revision]
 
 
+def test_open_alerts_about_vendors_change_their_rule_with_the_schema(engine: sa.Engine) -> None:
+    config = schema._config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0005")
+        for key, state in (("vendor:openai", "firing"), ("vendor:google", "resolved"), ("assistant", "firing")):
+            connection.execute(sa.text(
+                "INSERT INTO watchkeeper.alerts VALUES ('t', :key, 'availability', :key, 'critical', :state, now(),"
+                " now(), NULL, 1, '{}')"), {"key": key, "state": state})  # fmt: skip
+        rules = {"assistant": "availability", "vendor:google": "availability", "vendor:openai": "availability"}
+        command.upgrade(config, "head")
+        assert _rules(connection) == {**rules, "vendor:openai": "vendor"}
+        command.downgrade(config, "0005")
+        assert _rules(connection) == rules
+        command.upgrade(config, "head")
+
+
+def _rules(connection: sa.Connection) -> dict[str, str]:
+    return {row.key: row.rule for row in connection.execute(sa.text("SELECT key, rule FROM watchkeeper.alerts"))}
+
+
 def test_tables_in_code_equal_the_tables_that_the_migrations_make(engine: sa.Engine) -> None:
     def ours(obj: object, name: str | None, kind: str, reflected: bool, compare_to: object) -> bool:
         return kind in {"table", "column"} and name != "alembic_version" and not str(name).startswith("usage_events_")

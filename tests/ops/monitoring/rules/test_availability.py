@@ -60,9 +60,13 @@ def test_availability_below_its_limit_reads_as_availability() -> None:
     assert condition.limit == BUDGET
 
 
-def test_availability_of_a_vendor_is_the_same_rule() -> None:
-    bad = Share(20, 100)
-    assert evaluate(TrafficSample("vendor:anthropic", bad, bad, bad)).key == "vendor:anthropic"
+def test_availability_says_what_belongs_to_a_vendors_incident() -> None:
+    left = TrafficSample("chat-api", Share(0, 100), *[Share(0, 600)] * 2, left_out=("anthropic", "openai"))
+    told = "requests to anthropic, openai, whose outage is an incident of its own"
+    assert evaluate(left).evidence["left_out"] == told
+    assert "left_out" not in evaluate(sample(Share(0, 600))).evidence
+    nothing = TrafficSample("chat-api", *[Share(0, 0)] * 3, left_out=("anthropic", "openai"))
+    assert evaluate(nothing).summary.value == f"unknown: 0 requests in 6 h, 52 needed, without {told}"
 
 
 def test_availability_without_enough_requests_says_how_many_it_needs() -> None:

@@ -19,10 +19,8 @@ def test_find_returns_a_rule_that_evaluates_its_sample_under_its_own_name() -> N
 
 
 def test_find_lists_the_known_rules_when_it_does_not_know_one() -> None:
-    with pytest.raises(
-        UnknownName,
-        match="'speed' is not one of availability, cache, latency, prices, quality, reconciliation, silence, spend",
-    ):
+    known = "availability, cache, latency, prices, quality, reconciliation, silence, spend, vendor"
+    with pytest.raises(UnknownName, match=f"'speed' is not one of {known}"):
         find("speed")
 
 
