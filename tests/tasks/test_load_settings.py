@@ -342,6 +342,10 @@ def test_settings_home_of_root_is_where_postgres_can_reach_it_and_of_others_thei
         pytest.param("plans: {a: {steps: [100]}}", "two or more percents", id="one step"),
         pytest.param("channels: [{name: a, kind: slack}]", "needs its `target`", id="Slack without a channel"),
         pytest.param("warming: {ttl_hours: 1.0e300}", "less than or equal to 8760", id="a time to live of aeons"),
+        pytest.param("alerting: {spend_floor_usd: 0}", "greater than 0", id="a floor that no spend is above"),
+        pytest.param(
+            "component_costs: [{component: compute, usd_per_day: '1e-400'}]", "12 decimal", id="a grain of dust"
+        ),
         pytest.param("slack: {base_url: nowhere}", "should match pattern", id="an address that is none"),
         pytest.param("sources: [{name: a, url: 'http://[::1'}]", "not an address such as", id="half an IPv6 address"),
         pytest.param(
