@@ -40,7 +40,9 @@ def test_panel_is_read_by_series_with_its_gaps(name: str, tmp_path: Path) -> Non
         pytest.param(HEAD + "a,2026-01-01,-1\n", "line 2: value: '-1' is not a number from 0", id="below 0"),
         pytest.param(HEAD + "a,2026-01-01,NaN\n", "line 2: value: 'NaN'", id="no number"),
         pytest.param(HEAD + "a,2026-01-01,1e400\n", "line 2: value: '1e400' is not a number from 0 to", id="no float"),
-        pytest.param(HEAD + "a,9999-12-31,1\n", "line 2: date: '9999-12-31' is not of a year from 1900", id="the end of time"),
+        pytest.param(
+            HEAD + "a,9999-12-31,1\n", "line 2: date: '9999-12-31' is not of a year from 1900", id="the end of time"
+        ),
         pytest.param(HEAD + "a" * 200_000 + ",2026-01-01,1\n", ":2: 'field larger than", id="an endless cell"),
         pytest.param(HEAD + "a,2026-01-01\n", "a row with series, date and value", id="half a row"),
         pytest.param(HEAD + "a,2026-01-01,1\na,2026-01-01,1\n", ":3: date: .* once", id="a day twice"),
