@@ -81,17 +81,18 @@ def causes_png(before_usd: Decimal, causes: CauseShares, title: str) -> bytes:
 
     def draw(axes: Axes) -> None:
         axes.bar(["before"], [float(before_usd)], color=GREY)
-        level = before_usd
+        level = lowest = before_usd
         for name, change in steps:
             axes.bar([name], [float(change)], bottom=float(level), color=RED if change > 0 else GREEN)
             level += change
+            lowest = min(lowest, level)
         axes.bar(["after"], [float(after)], color=GREY)
         amounts = [usd(before_usd), *(f"{'+' if change > 0 else ''}{usd(change)}" for _, change in steps), usd(after)]
         tops = [before_usd, *_tops(before_usd, [change for _, change in steps]), after]
         for spot, (amount, top) in enumerate(zip(amounts, tops, strict=True)):
             axes.annotate(amount, (spot, float(top)), ha="center", va="bottom")
         axes.set_title(title, loc="left")
-        axes.set_ylim(0, float(max(tops)) * 1.1)
+        axes.set_ylim(min(0.0, float(lowest) * 1.1), float(max(tops)) * 1.1)  # a cause alone may save more than all
 
     return png(draw)
 
