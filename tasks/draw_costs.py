@@ -51,7 +51,7 @@ def models_png(models: Mapping[str, Sequence[DaySpend]], since: date, end: date)
             bottom = [low + cost for low, cost in zip(bottom, costs, strict=True)]
         axes.xaxis_date()
         axes.xaxis.set_major_formatter(_dates.DateFormatter("%d %b"))
-        axes.set_title("Cost by day and model, USD", loc="left")
+        axes.set_title("Cost by day and model, at today's prices, USD", loc="left")
         if rows:
             axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize="small")
 
