@@ -34,7 +34,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from ops.cost.components import Component, Rate
 from ops.cost.overrides import PriceOverride, check_overlaps
 from ops.errors import InvalidValue
-from ops.usage import MAX_TEXT, normalise_vendor
+from ops.usage import MAX_TEXT, normalise_model, normalise_tier, normalise_vendor
 
 PREFIX = "WATCHKEEPER_"
 DATABASE_URL = f"{PREFIX}DATABASE_URL"
@@ -201,6 +201,13 @@ def _of_different_things(budgets: tuple[Budget, ...]) -> tuple[Budget, ...]:
     return budgets
 
 
+def _model_or_beginning(name: str) -> str:
+    found = normalise_model(name)
+    if not found or "*" in found[:-1]:
+        raise ValueError("not a model's name, nor the beginning of names such as gpt-4o*")
+    return found
+
+
 _PerMillion = Annotated[Decimal, Field(ge=0, le=10_000, max_digits=18)]  # then every cost fits into its column
 
 
@@ -209,8 +216,9 @@ class Price(_Group):
 
     contract: Name
     vendor: Annotated[Name, AfterValidator(normalise_vendor)]
-    model: Annotated[str, Field(min_length=1, max_length=256)]  # or the beginning of names: gpt-4o*
-    tier: Name | None = None  # batch, priority; None is standard
+    # As events name it, without a vendor's prefix; or the beginning of names: gpt-4o*
+    model: Annotated[str, Field(max_length=256), AfterValidator(_model_or_beginning)]
+    tier: Annotated[Name | None, AfterValidator(normalise_tier)] = None  # batch, priority; None is standard
     start: date = Field(default=date.min, alias="from")  # UTC
     end: date = Field(default=date.max, alias="to")  # the first day that is no part of it
     input: _PerMillion

@@ -394,6 +394,19 @@ def test_prices_become_overrides_of_the_vendor_as_the_book_names_it(folder: Path
     assert (found.tier, found.per_thousand_requests) == ("batch", None)
 
 
+def test_model_and_tier_of_a_price_are_named_as_events_name_them(folder: Path) -> None:
+    rest = "contract: deal, vendor: OpenAI, input: 1, output: 8"
+    prices = f"{{model: ' openai/gpt-4o ', tier: default, {rest}}}, {{model: 'openai/*', {rest}}}"
+    (folder / "watchkeeper.yaml").write_text(f"prices: [{prices}]\n")
+    assert [(found.model, found.tier) for found in load_settings().overrides] == [("gpt-4o", None), ("*", None)]
+
+
+@pytest.mark.parametrize("model", ["", " ", "openai/", "gpt-*-mini", "*o*"])
+def test_price_of_what_no_event_is_called_is_refused(folder: Path, model: str) -> None:
+    (found,) = problems(f"prices: [{{contract: a, vendor: openai, model: '{model}', input: 1, output: 1}}]\n")
+    assert "not a model's name, nor the beginning of names such as gpt-4o*" in found
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
