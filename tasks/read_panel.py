@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 
 from ops.cost.projection import DaySpend
 from ops.errors import InvalidValue
+from ops.usage import MAX_TEXT
 from tasks.log_file import LogFile
 
 COLUMNS = ("series", "date", "value")
@@ -60,10 +61,14 @@ def _rows(file: LogFile) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _whole_rows(file: LogFile, rows: csv.DictReader[str]) -> Iterator[dict[str, str]]:
+    limit = f"a row of a CSV with cells of at most {MAX_TEXT} characters"
     try:
-        yield from rows
+        for row in rows:
+            if len(row["series"] or "") > MAX_TEXT:
+                raise InvalidValue(f"{file.address}:{rows.line_num}", row["series"], limit)
+            yield row
     except csv.Error as error:
-        raise InvalidValue(f"{file.address}:{rows.line_num + 1}", str(error), "a row of a CSV") from None
+        raise InvalidValue(f"{file.address}:{rows.line_num + 1}", str(error), limit) from None
 
 
 def _day(line: int, text: str) -> date:
