@@ -60,12 +60,15 @@ def _series(panel: str | None) -> Series:
 def _own(settings: Settings) -> Series:
     from datetime import UTC, datetime, timedelta
 
+    from ops.window import Window
     from tasks.project_costs import daily
     from tasks.resources import open_database
 
     with open_database(settings) as engine, engine.connect() as connection:
-        days = daily(connection, settings.tenant, datetime.now(UTC), timedelta(days=3650), settings.overrides)
-    return {str(scope): history for scope, (history, _) in days.items()}
+        now, tenant = datetime.now(UTC), settings.tenant
+        month = Window.month_of(now, settings.zone)
+        days = daily(connection, tenant, now, month, timedelta(days=3650), settings.overrides)
+    return {str(scope): known.history for scope, known in days.items()}
 
 
 def _half_of(name: str) -> str:

@@ -101,7 +101,7 @@ def _show(report: CostReport, top: int) -> None:
     whole, window = report.whole, report.asked.window
     last = window.end - timedelta(days=1)
     say(
-        f"{window.start:%Y-%m-%d} to {last:%Y-%m-%d}: {usd(whole.usd)} for {whole.events:,} requests"
+        f"{window.start:%Y-%m-%d} to {last:%Y-%m-%d}: {usd(whole.known_usd)} for {whole.events:,} requests"
         f" ({whole.unpriced_events:,} without a price), {usd(whole.usd_per_request)} a request"
     )
     if report.users and report.users.user_days:
@@ -158,7 +158,7 @@ def _row(report: CostReport, part: Part) -> tuple[str, ...]:
     change = () if found is None else tuple(map(_signed, (found.change_usd, *_amounts(found))))
     share = part.share or 0.0
     return (
-        *((part.at or "",) if asked.each else ()), part.key or "(unknown)", usd(spend.usd),
+        *((part.at or "",) if asked.each else ()), part.key or "(unknown)", usd(spend.known_usd),
         "" if part.share is None else f"{share:.1%}", "█" * round(share * _BAR), f"{spend.events:,}",
         f"{spend.unpriced_events:,}", "" if spend.usd_per_request is None else usd(spend.usd_per_request),
         f"{spend.input_tokens:,}", f"{spend.output_tokens:,}", *change,

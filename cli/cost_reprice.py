@@ -32,11 +32,13 @@ def command(start: datetime, end: datetime, model: str | None, dry_run: bool, as
       watchkeeper cost reprice --from 2026-11-01 --to 2026-12-01 --dry-run
       watchkeeper cost reprice --from 2026-11-01 --to 2026-12-01 --model openai/gpt-4o --json
     """
+    from ops.usage import check_text
     from tasks.load_settings import load_settings
     from tasks.reprice_usage import reprice_usage
     from tasks.resources import open_database
 
     span = checked_span(start, end)
+    check_text("--model", model or "")
     settings = load_settings()
     with open_database(settings) as engine, progress_bar("Repricing", total=1, quiet=as_json) as show:
 

@@ -13,9 +13,11 @@ from decimal import Decimal
 import msgspec
 
 from ops.errors import InvalidValue
-from ops.usage import EARLIEST, MAX_SKEW, check_text
+from ops.money import stored
+from ops.usage import EARLIEST, MAX_DECIMALS, MAX_SKEW, check_text
 
 FULL = "full"
+MAX_KEY_BYTES = 512  # four such texts and the tenant are one key; Postgres allows it 2,704 bytes
 _TRIMMED = re.compile(r"trimmed-([1-9]\d{0,8})")
 _TEXTS = ("route", "item_id", "judge_version", "model", "variant")
 
@@ -56,6 +58,8 @@ def validate(evaluation: Evaluation, now: datetime) -> Evaluation:
         if not value:
             raise InvalidValue(field, value, "a non-empty text")
         check_text(field, value)
+        if len(value.encode()) > MAX_KEY_BYTES:
+            raise InvalidValue(field, value, f"at most {MAX_KEY_BYTES} bytes of UTF-8")
     vendor, _, model = evaluation.model.partition("/")
     if not (vendor and model):
         raise InvalidValue("model", evaluation.model, "vendor/model, such as openai/gpt-4o-mini")
@@ -75,6 +79,13 @@ def _checked_numbers(evaluation: Evaluation) -> Evaluation:
     score, cost = evaluation.score, evaluation.cost_usd
     if score is not None and not math.isfinite(score):
         raise InvalidValue("score", score, "a finite number")
-    if cost is not None and not (cost.is_finite() and 0 <= cost < 10**8):
-        raise InvalidValue("cost_usd", cost, "an amount between 0 and a hundred million dollars")
+    if cost is not None and not _is_storable(cost):
+        limit = f"an amount between 0 and a hundred million dollars, of at most {MAX_DECIMALS} decimals"
+        raise InvalidValue("cost_usd", cost, limit)
     return evaluation
+
+
+def _is_storable(cost: Decimal) -> bool:
+    """Whether it is an amount, also when it is rounded to the decimals that are kept."""
+    is_amount = cost.is_finite() and 0 <= cost < 10**8 and -int(cost.as_tuple().exponent) <= MAX_DECIMALS
+    return is_amount and stored(cost) < 10**8

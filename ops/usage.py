@@ -238,6 +238,11 @@ def normalise_model(model: str) -> str:
     return _PREFIX.sub("", model.strip()).strip()
 
 
+def normalise_tier(tier: str | None) -> str | None:
+    """Return a vendor's service tier; None for the standard one, however it is called."""
+    return None if tier in (None, "", "standard", "default", "auto") else tier
+
+
 _OPERATIONS = {
     "completion": "chat",
     "acompletion": "chat",

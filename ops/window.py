@@ -32,15 +32,14 @@ class Window:
     @classmethod
     def month_of(cls, now: datetime, zone: ZoneInfo) -> Self:
         """Span the calendar month of `now` in `zone`."""
-        local = now.astimezone(zone)
-        first = local.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        first = _midnight(now, zone).replace(day=1)
         following = (first + timedelta(days=32)).replace(day=1)
         return cls(first.astimezone(UTC), following.astimezone(UTC))
 
     @classmethod
     def day_of(cls, now: datetime, zone: ZoneInfo) -> Self:
         """Span the calendar day of `now` in `zone`."""
-        first = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        first = _midnight(now, zone)
         return cls(first.astimezone(UTC), (first + timedelta(days=1)).astimezone(UTC))
 
     @property
@@ -57,6 +56,11 @@ class Window:
         while day < self.end:
             yield day
             day += timedelta(days=1)
+
+
+def _midnight(now: datetime, zone: ZoneInfo) -> datetime:
+    # Where clocks go back to midnight (Havana, the Azores), the day begins with the first of its two midnights.
+    return now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
 
 
 def full_days(now: datetime, days: int) -> Window:

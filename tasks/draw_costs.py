@@ -51,7 +51,7 @@ def models_png(models: Mapping[str, Sequence[DaySpend]], since: date, end: date)
             bottom = [low + cost for low, cost in zip(bottom, costs, strict=True)]
         axes.xaxis_date()
         axes.xaxis.set_major_formatter(_dates.DateFormatter("%d %b"))
-        axes.set_title("Cost by day and model, USD", loc="left")
+        axes.set_title("Cost by day and model, at today's prices, USD", loc="left")
         if rows:
             axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize="small")
 
@@ -81,17 +81,18 @@ def causes_png(before_usd: Decimal, causes: CauseShares, title: str) -> bytes:
 
     def draw(axes: Axes) -> None:
         axes.bar(["before"], [float(before_usd)], color=GREY)
-        level = before_usd
+        level = lowest = before_usd
         for name, change in steps:
             axes.bar([name], [float(change)], bottom=float(level), color=RED if change > 0 else GREEN)
             level += change
+            lowest = min(lowest, level)
         axes.bar(["after"], [float(after)], color=GREY)
         amounts = [usd(before_usd), *(f"{'+' if change > 0 else ''}{usd(change)}" for _, change in steps), usd(after)]
         tops = [before_usd, *_tops(before_usd, [change for _, change in steps]), after]
         for spot, (amount, top) in enumerate(zip(amounts, tops, strict=True)):
             axes.annotate(amount, (spot, float(top)), ha="center", va="bottom")
         axes.set_title(title, loc="left")
-        axes.set_ylim(0, float(max(tops)) * 1.1)
+        axes.set_ylim(min(0.0, float(lowest) * 1.1), float(max(tops)) * 1.1)  # a cause alone may save more than all
 
     return png(draw)
 

@@ -44,7 +44,7 @@ def import_evaluations(engine: sa.Engine, tenant: str, file: LogFile, now: datet
     """Keep a file's verdicts, a block a transaction; imported again it adds nothing.
 
     Raises:
-        NotFound, Unavailable, InvalidValue: the file.
+        NotFound, Unavailable, InvalidValue: the file, or the header of its columns.
     """
     done = Imported()
     is_csv = ".csv" in file.suffixes
@@ -76,9 +76,23 @@ def _cells(block: Lines, header: list[str]) -> Iterator[tuple[int, Any]]:
             yield row.position, error
             continue
         if header:
-            yield row.position, {name: cell for name, cell in zip(header, cells, strict=False) if cell}
+            yield row.position, _named(header, cells)
         else:
-            header += cells
+            header += _checked_header(cells)
+
+
+def _checked_header(cells: list[str]) -> list[str]:
+    twice = sorted({name for name in cells if name and cells.count(name) > 1})
+    if twice:
+        raise InvalidValue("header", ", ".join(twice), "a row that names each column once")
+    return cells
+
+
+def _named(header: list[str], cells: list[str]) -> Any:
+    """Return a row as what its filled cells say; one with more cells than the header is cut wrongly somewhere."""
+    if len(cells) > len(header):
+        return InvalidValue("line", ",".join(cells), f"a row of at most {len(header)} cells, as the header has")
+    return {name: cell for name, cell in zip(header, cells, strict=False) if cell}
 
 
 def _checked(rows: Iterator[tuple[int, Any]], done: Imported, now: datetime) -> Iterator[Evaluation]:

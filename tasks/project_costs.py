@@ -6,15 +6,17 @@ Before it: `tasks/load_file.py` priced and rolled up. Between: `ops.cost.project
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from ops.cost.gaps import idle_days
 from ops.cost.overrides import PriceOverride
 from ops.cost.projection import DaySpend, Projection, project_month
 from ops.cost.scopes import TOTAL, Scope, ScopeKind
@@ -22,10 +24,20 @@ from ops.window import Window, floor_day
 from tasks.price_usage import price_changes
 from tasks.report_costs import Asked, CostReport, report_costs
 from tasks.settings import Settings
-from tasks.stores import costs
+from tasks.stores import costs, source_states
+from tasks.stores.costs import DayCost
 
-_WEEK = timedelta(days=7)
+_DAY, _WEEK = timedelta(days=1), timedelta(days=7)
+_ZERO = Decimal(0)
 ACTIVE = timedelta(days=56)  # a part without spend for so long is not projected
+
+
+class ScopeDays(NamedTuple):
+    """What one scope cost: by full UTC day and today at prices of now, by day of the month at those that were paid."""
+
+    history: list[DaySpend]
+    today_usd: Decimal
+    paid: dict[datetime, Decimal]  # by UTC midnight, of the month's part of each day
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,7 @@ class ProjectedCosts:
     parts: Mapping[Scope, Projection] = field(default_factory=dict)  # teams, features, models
     models: Mapping[Scope, Sequence[DaySpend]] = field(default_factory=dict)
     week: CostReport | None = None  # the last seven full days, compared with the seven before
+    paid: Mapping[datetime, Decimal] = field(default_factory=dict)  # the month, by UTC midnight
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -48,19 +61,30 @@ def project_costs(engine: sa.Engine, settings: Settings, now: datetime) -> Proje
     """Project the cost of the calendar month of `now`, in the settings' time zone, at the prices of now."""
     month = Window.month_of(now, settings.zone)
     with engine.begin() as connection:
-        days = daily(connection, settings.tenant, now, overrides=settings.overrides)
-        today = costs.spent(connection, settings.tenant, Window(max(floor_day(now), month.start), now))
+        days = daily(connection, settings.tenant, now, month, overrides=settings.overrides)
         events, unpriced, _ = costs.totals(connection, settings.tenant, Window(month.start, now))
-        history = days.get(TOTAL, ([], Decimal(0)))[0]
-        projection = project_month(history, today, month, now)
+        whole = _to_the_microsecond(connection, settings.tenant, days.get(TOTAL, ScopeDays([], _ZERO, {})), month, now)
+        projection = project_month(whole.history, whole.today_usd, month, now, _sum(whole.paid))
         parts = _parts(days, month, now)
-        whole = {} if projection is None else {TOTAL: projection}
-        costs.save_projections(connection, settings.tenant, {**whole, **parts}, now, unpriced)
+        made = parts if projection is None else {TOTAL: projection, **parts}
+        costs.save_projections(connection, settings.tenant, made, now, unpriced)
     budget = next((each.monthly_usd for each in settings.budgets if each.scope == "total" and each.monthly_usd), None)
-    models = {scope: known for scope, (known, _) in days.items() if scope.kind is ScopeKind.MODEL}
+    models = {scope: known.history for scope, known in days.items() if scope.kind is ScopeKind.MODEL}
+    week = _week(engine, settings, now)
     return ProjectedCosts(
-        projection, history, today, events, unpriced, budget, parts, models, _week(engine, settings, now)
+        projection, whole.history, whole.today_usd, events, unpriced, budget, parts, models, week, whole.paid
     )
+
+
+def _to_the_microsecond(
+    connection: sa.Connection, tenant: str, whole: ScopeDays, month: Window, now: datetime
+) -> ScopeDays:
+    """Put what today's events cost in place of what its hours do."""
+    today = floor_day(now)
+    cost = costs.spent(connection, tenant, Window(today, now))
+    begins_today = month.start > today
+    paid = costs.spent(connection, tenant, Window(month.start, now)) if begins_today else cost
+    return ScopeDays(whole.history, cost, {**whole.paid, today: paid})
 
 
 def _week(engine: sa.Engine, settings: Settings, now: datetime) -> CostReport:
@@ -70,37 +94,45 @@ def _week(engine: sa.Engine, settings: Settings, now: datetime) -> CostReport:
 
 
 def daily(
-    connection: sa.Connection, tenant: str, now: datetime, length: timedelta = costs.HISTORY,
+    connection: sa.Connection, tenant: str, now: datetime, month: Window, length: timedelta = costs.HISTORY,
     overrides: tuple[PriceOverride, ...] = (),
-) -> dict[Scope, tuple[list[DaySpend], Decimal]]:  # fmt: skip
+) -> dict[Scope, ScopeDays]:  # fmt: skip
     """Return of every scope the full days of `length` before `now`, at today's prices, and today's cost so far.
 
-    A day on which nothing at all is recorded is a gap to all; on another a part without a record spent nothing.
+    A day without any record is a gap to all, unless nothing was called on it; on another a part without a record spent
+    nothing. A day of which no event has a price is a gap too.
     """
     today = floor_day(now)
     ratios = price_changes(costs.model_days(connection, tenant, now, length), today.date(), overrides)
-    found = costs.scope_days(connection, tenant, now, ratios, length)
-    recorded = found.get(TOTAL, {})
-    return {scope: (_history(days, recorded, today), days.get(today, Decimal(0))) for scope, days in found.items()}
+    found = costs.scope_days(connection, tenant, now, ratios, month.start, length)
+    recorded = found.get(TOTAL, {}).keys()
+    span = list(Window(min(recorded, default=today), today).days())
+    known = recorded | idle_days(span, recorded, source_states.watched(connection, tenant))
+    return {scope: _scope_days(days, known, month, today) for scope, days in found.items()}
 
 
-def _history(days: Mapping[datetime, Decimal], recorded: Mapping[datetime, Decimal], today: datetime) -> list[DaySpend]:
-    first = min(days)
-    zero = {day: Decimal(0) for day in recorded}
-    known = {**zero, **days}
-    return [DaySpend(day.date(), known.get(day)) for day in Window(first, today).days()] if first < today else []
+def _scope_days(
+    days: Mapping[datetime, DayCost], known: Collection[datetime], month: Window, today: datetime
+) -> ScopeDays:
+    nothing = DayCost(_ZERO, _ZERO)
+    found = {**dict.fromkeys(known, nothing), **days}
+    full = Window(min(days), today).days()
+    history = [DaySpend(day.date(), found[day].cost_usd if day in found else None) for day in full]
+    paid = {day: cost.paid_usd for day, cost in sorted(days.items()) if day + _DAY > month.start}
+    return ScopeDays(history, found.get(today, nothing).cost_usd or _ZERO, paid)
 
 
-def project(days: tuple[list[DaySpend], Decimal], month: Window, now: datetime) -> Projection | None:
+def project(days: ScopeDays, month: Window, now: datetime) -> Projection | None:
     """Project one scope of `daily`; None of one that spent nothing for ACTIVE."""
-    history, today = days
     since = (floor_day(now) - ACTIVE).date()
-    is_active = today > 0 or any(entry.cost_usd for entry in history if entry.day >= since)
-    return project_month(history, today, month, now) if is_active else None
+    is_active = days.today_usd > 0 or any(entry.cost_usd for entry in days.history if entry.day >= since)
+    return project_month(days.history, days.today_usd, month, now, _sum(days.paid)) if is_active else None
 
 
-def _parts(
-    days: Mapping[Scope, tuple[list[DaySpend], Decimal]], month: Window, now: datetime
-) -> dict[Scope, Projection]:
+def _sum(paid: Mapping[datetime, Decimal]) -> Decimal:
+    return sum(paid.values(), _ZERO)
+
+
+def _parts(days: Mapping[Scope, ScopeDays], month: Window, now: datetime) -> dict[Scope, Projection]:
     found = {scope: project(known, month, now) for scope, known in days.items() if scope != TOTAL}
     return {scope: projection for scope, projection in found.items() if projection is not None}

@@ -13,11 +13,14 @@ from decimal import Decimal, InvalidOperation
 
 from ops.cost.projection import DaySpend
 from ops.errors import InvalidValue
+from ops.usage import MAX_TEXT
 from tasks.log_file import LogFile
 
 COLUMNS = ("series", "date", "value")
 _DAY = timedelta(days=1)
+_YEARS = range(1900, 2200)  # far from the ends of the calendar, where adding days fails
 _MOST_DAYS = 20_000
+_MOST = Decimal(10) ** 12  # more than anybody spends in a day, and a float still tells its cents
 
 
 def read_panel(file: LogFile) -> dict[str, list[DaySpend]]:
@@ -49,7 +52,7 @@ def _rows(file: LogFile) -> Iterator[tuple[int, dict[str, str]]]:
     rows = csv.DictReader(io.StringIO(text, newline=""))
     if not set(COLUMNS) <= set(rows.fieldnames or ()):
         raise InvalidValue(file.address, ",".join(rows.fieldnames or ()), f"a CSV with the columns {','.join(COLUMNS)}")
-    for row in rows:
+    for row in _whole_rows(file, rows):
         if not row["series"] or row["date"] is None or row["value"] is None:
             raise InvalidValue(
                 f"{file.address}:{rows.line_num}: row", str(row)[:60], "a row with series, date and value"
@@ -57,11 +60,25 @@ def _rows(file: LogFile) -> Iterator[tuple[int, dict[str, str]]]:
         yield rows.line_num, row
 
 
+def _whole_rows(file: LogFile, rows: csv.DictReader[str]) -> Iterator[dict[str, str]]:
+    limit = f"a row of a CSV with cells of at most {MAX_TEXT} characters"
+    try:
+        for row in rows:
+            if len(row["series"] or "") > MAX_TEXT:
+                raise InvalidValue(f"{file.address}:{rows.line_num}", row["series"], limit)
+            yield row
+    except csv.Error as error:
+        raise InvalidValue(f"{file.address}:{rows.line_num + 1}", str(error), limit) from None
+
+
 def _day(line: int, text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise InvalidValue(f"line {line}: date", text, "a day such as 2026-11-01") from None
+    if day.year not in _YEARS:
+        raise InvalidValue(f"line {line}: date", text, f"of a year from {_YEARS[0]} to {_YEARS[-1]}")
+    return day
 
 
 def _value(line: int, text: str) -> Decimal | None:
@@ -71,8 +88,8 @@ def _value(line: int, text: str) -> Decimal | None:
         value = Decimal(text)
     except InvalidOperation:
         value = Decimal("nan")
-    if not value.is_finite() or value < 0:
-        raise InvalidValue(f"line {line}: value", text, "a number of at least 0, or empty for a gap")
+    if not value.is_finite() or not 0 <= value < _MOST:
+        raise InvalidValue(f"line {line}: value", text, f"a number from 0 to {_MOST:,}, or empty for a gap")
     return value
 
 

@@ -34,7 +34,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from ops.cost.components import Component, Rate
 from ops.cost.overrides import PriceOverride, check_overlaps
 from ops.errors import InvalidValue
-from ops.usage import normalise_vendor
+from ops.usage import MAX_TEXT, normalise_model, normalise_tier, normalise_vendor
 
 PREFIX = "WATCHKEEPER_"
 DATABASE_URL = f"{PREFIX}DATABASE_URL"
@@ -92,7 +92,7 @@ Zone = Annotated[str, AfterValidator(_zone)]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w.:/-]+$")]
 Tenant = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w.-]+$")]
 Address = Annotated[str, Field(pattern=r"^https?://[^\s]+$"), AfterValidator(_address)]
-Dollars = Annotated[Decimal, Field(ge=0, lt=1_000_000_000)]
+Dollars = Annotated[Decimal, Field(ge=0, lt=1_000_000_000, decimal_places=12)]  # what the tables hold
 
 
 class _Group(BaseModel):
@@ -161,10 +161,12 @@ class RolloutPlan(_Group):
 
 
 class Budget(_Group):
-    """What may be spent in a month or a day: in all, or on a team, feature, model or user; key `*`: on each of them."""
+    """What may be spent in a month or a day: in all, or on a team, feature, model or user; key `*`: on each of them
+    that has no budget of its own.
+    """
 
     scope: Literal["total", "team", "feature", "model", "user"] = "total"
-    key: str = ""  # a model's is vendor/model
+    key: Annotated[str, Field(max_length=MAX_TEXT, pattern=r"^[^\x00]*$")] = ""  # a model's is vendor/model
     monthly_usd: Dollars | None = None
     daily_usd: Dollars | None = None
 
@@ -179,11 +181,31 @@ class Budget(_Group):
         return self
 
     @property
+    def kind(self) -> tuple[str, str]:
+        """Its scope and its period; of one kind, a key has one budget."""
+        return self.scope, "monthly" if self.daily_usd is None else "daily"
+
+    @property
     def usd(self) -> Decimal:
         """The amount of a period."""
         amount = self.monthly_usd if self.daily_usd is None else self.daily_usd
         assert amount is not None  # noqa: S101  one of them is there
         return amount
+
+
+def _of_different_things(budgets: tuple[Budget, ...]) -> tuple[Budget, ...]:
+    names = [(*budget.kind, budget.key) for budget in budgets]
+    twice = sorted({" ".join(name) for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"each scope and key has one budget a month and one a day; there twice: {', '.join(twice)}")
+    return budgets
+
+
+def _model_or_beginning(name: str) -> str:
+    found = normalise_model(name)
+    if not found or "*" in found[:-1]:
+        raise ValueError("not a model's name, nor the beginning of names such as gpt-4o*")
+    return found
 
 
 _PerMillion = Annotated[Decimal, Field(ge=0, le=10_000, max_digits=18)]  # then every cost fits into its column
@@ -194,8 +216,9 @@ class Price(_Group):
 
     contract: Name
     vendor: Annotated[Name, AfterValidator(normalise_vendor)]
-    model: Annotated[str, Field(min_length=1, max_length=256)]  # or the beginning of names: gpt-4o*
-    tier: Name | None = None  # batch, priority; None is standard
+    # As events name it, without a vendor's prefix; or the beginning of names: gpt-4o*
+    model: Annotated[str, Field(max_length=256), AfterValidator(_model_or_beginning)]
+    tier: Annotated[Name | None, AfterValidator(normalise_tier)] = None  # batch, priority; None is standard
     start: date = Field(default=date.min, alias="from")  # UTC
     end: date = Field(default=date.max, alias="to")  # the first day that is no part of it
     input: _PerMillion
@@ -267,7 +290,7 @@ class Vendor(_Group):
 class Alerting(_Group):
     """What the rules are told about this system."""
 
-    spend_floor_usd: Dollars = Decimal(1)  # an hour: less than so much more is no spike
+    spend_floor_usd: Annotated[Dollars, Field(gt=0)] = Decimal(1)  # an hour: less than so much more is no spike
     bill_tolerance: float = Field(default=0.05, gt=0, le=1)  # of a vendor's own report, that our logs may differ by
     bill_floor_usd: Dollars = Decimal(1)  # a day: a smaller difference is nothing to tell
     fire_after: int | None = Field(default=None, ge=1)  # consecutive breaches; each rule's own by default
@@ -391,7 +414,7 @@ class Settings(BaseSettings):
     services: tuple[Service, ...] = ()
     vendors: Annotated[tuple[Vendor, ...], AfterValidator(_each_its_name)] = ()
     channels: tuple[Channel, ...] = (Channel(name="console", kind="console"),)
-    budgets: tuple[Budget, ...] = ()
+    budgets: Annotated[tuple[Budget, ...], AfterValidator(_of_different_things)] = ()
     prices: Annotated[tuple[Price, ...], AfterValidator(_without_overlaps)] = ()
     component_costs: tuple[ComponentCost, ...] = ()
     plans: dict[Name, RolloutPlan] = {"careful": RolloutPlan()}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -60,19 +60,17 @@ def _draw(axes: Axes, projected: ProjectedCosts, projection: Projection, now: da
 
 def _cumulative(projected: ProjectedCosts, month: Window, now: datetime) -> tuple[list[datetime], list[float]]:
     days, sums = [month.start], [0.0]
-    for entry in projected.history:
-        end = datetime.combine(entry.day, time(0), tzinfo=UTC) + timedelta(days=1)
-        if month.start < end <= month.end:
-            days.append(end)
-            sums.append(sums[-1] + float(entry.cost_usd or 0))
-    return [*days, now], [*sums, sums[-1] + float(projected.today_usd)]
+    for day, paid in sorted(projected.paid.items()):
+        days.append(min(day + timedelta(days=1), now))
+        sums.append(sums[-1] + float(paid))
+    return days, sums
 
 
 def summary(projected: ProjectedCosts) -> str:
     """Say in one line what the month has cost and will cost."""
     projection = projected.projection
     if projection is None:
-        return "no cost is known yet"
+        return "no cost is known yet" + (f", {_unpriced(projected)}" if projected.unpriced_events else "")
     interval = f"80 %: {usd(projection.month_end.low80)} to {usd(projection.month_end.high80)}"
     line = (
         f"{usd(projection.spent_usd)} spent, {usd(projection.month_end.expected)} projected for the month ({interval})"
@@ -90,12 +88,9 @@ def report_markdown(projected: ProjectedCosts, now: datetime) -> str:
     """Write the artifact: the figures as a table, and the plot as an image inside the page."""
     projection = projected.projection
     if projection is None:
-        return f"# Cost projection\n\nNo cost is known yet, as of {now:%Y-%m-%d %H:%M} UTC."
+        return f"# Cost projection\n\nNo cost is known yet, as of {now:%Y-%m-%d %H:%M} UTC.{_missing(projected)}"
     note = "\n\n**Low history:** under 14 days, so the intervals are wide." if projection.low_history else ""
-    if projected.unpriced_events:
-        note += (
-            f"\n\n**{projected.unpriced_events:,} of {projected.month_events:,} events have no price** and are missing."
-        )
+    note += _missing(projected)
     week = projection.seven_days
     return (
         f"# Cost projection, as of {now:%Y-%m-%d %H:%M} UTC\n\n"
@@ -111,6 +106,14 @@ def report_markdown(projected: ProjectedCosts, now: datetime) -> str:
         f"{_image('Spend and projection', plot_png(projected, now))}{_parts_table(projected)}"
         f"{_other_plots(projected, now)}"
     )
+
+
+def _missing(projected: ProjectedCosts) -> str:
+    return f"\n\n**{_unpriced(projected)}** and are missing." if projected.unpriced_events else ""
+
+
+def _unpriced(projected: ProjectedCosts) -> str:
+    return f"{projected.unpriced_events:,} of {projected.month_events:,} events have no price"
 
 
 def _image(title: str, content: bytes) -> str:

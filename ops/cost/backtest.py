@@ -19,7 +19,7 @@ from ops.window import Window
 
 MONTH_DAYS, FIRST_DAY, ORIGINS = 30, 60, (3, 7, 14, 21)
 _WEEK = 7
-_LEAST = 1e-9
+_LEAST = 0.01  # of all tasks of a series: smaller errors are none, lest one steady series outweigh all others
 _DAY = timedelta(days=1)
 Series = Mapping[str, Sequence[DaySpend]]
 Daily = Mapping[date, float]

@@ -49,7 +49,7 @@ _SHARES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What was spent of one budget in its present period, and what is projected for all of it."""
+    """What was spent of one budget in a period, and what is projected for all of it."""
 
     scope: Scope
     period: Period
@@ -57,6 +57,7 @@ class Standing:
     budget_usd: Decimal
     spent_usd: Decimal
     projection: Projection | None = None  # of a month, where there is one of the scope
+    is_over: bool = False  # the period has ended
 
     @property
     def exhausted_on(self) -> date | None:
@@ -76,6 +77,9 @@ class Standing:
         title = f"Budget of {usd(self.budget_usd)} a {self.period}, {self.scope}: {event}"
         share = self.spent_usd / self.budget_usd if self.budget_usd else Decimal(1)
         detail = f"{usd(self.spent_usd)} spent ({share:.0%})"
+        detail += (
+            f", in the {self.period} that ended on {self.window.end:%Y-%m-%d at %H:%M} UTC" if self.is_over else ""
+        )
         if self.projection is not None:
             end = self.projection.month_end
             detail += f", {usd(end.expected)} projected (80 %: {usd(end.low80)} to {usd(end.high80)})"

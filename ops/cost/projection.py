@@ -30,6 +30,7 @@ _SHIFT_RATIO = 1.4
 _SHIFT_DAYS = range(5, 29)  # the fewest and the most days in a row that make a new level
 _PRIOR_DAYS = 28
 _TYPICAL_ERROR, _TYPICAL_WEIGHT = 0.12, 4
+_MOST_ERROR = 3.0  # of a week: the one of a launch after tests is of any size, and says nothing of the weeks after it
 _TYPICAL_HORIZON, _HORIZON_POWER = 14, 0.25  # an error of so many days to come; of more it is larger
 _SHORTEST_RUN = timedelta(hours=1)
 _CENT_FRACTION = Decimal("0.000001")
@@ -128,12 +129,15 @@ class _Level:
         return Spread(*(_usd(total * factor) for factor in (1.0, low80, high80, low95, high95)))
 
 
-def project_month(history: Sequence[DaySpend], today_spent: Decimal, month: Window, now: datetime) -> Projection | None:
+def project_month(
+    history: Sequence[DaySpend], today_spent: Decimal, month: Window, now: datetime, paid: Decimal | None = None
+) -> Projection | None:
     """Project the month's total and the next seven days; None when nothing was ever spent or known.
 
     `history` is full UTC days up to yesterday, at today's prices (so that a known price change needs no detection);
-    `today_spent` is what today cost until `now`. A gap inside the month is estimated like a day to come. Under 14 known
-    days the intervals are x 0.45 to x 6 of the part to come.
+    `today_spent` is what today cost until `now`. `paid` is what the month cost until `now`, at the prices of each day;
+    without it, it is what these days cost. A gap inside the month is estimated like a day to come. Under 14 known days
+    the intervals are x 0.45 to x 6 of the part to come.
     """
     today = now.astimezone(UTC).date()
     history = [entry for entry in history if entry.day < today]
@@ -143,7 +147,7 @@ def project_month(history: Sequence[DaySpend], today_spent: Decimal, month: Wind
     recent = {day: cost for day, cost in known.items() if day >= today - HISTORY_DAYS * _DAY}
     is_known = any(day >= today - _LEVEL_DAYS * _DAY for day in recent)
     level = _fit(recent, today) if is_known else _run_rate(today_spent, now)
-    spent = _spent(history, today_spent, month)
+    spent = _spent(history, today_spent, month) if paid is None else paid
     ahead = list(_shares(Window(now, max(month.end, now + (_WEEK + 1) * _DAY))))
     return Projection(
         month=month,
@@ -195,10 +199,21 @@ Flat = Sequence[tuple[date, float]]  # spend without its weekday
 def _fit(recent: dict[date, float], today: date) -> _Level:
     profile = _weekday_profile(recent, today)
     first = today - _LEVEL_DAYS * _DAY
-    flat = [(day, cost / profile[day.weekday()]) for day, cost in recent.items() if day >= first]
+    known = {day: cost for day, cost in recent.items() if day >= first}
+    flat = [(day, cost / profile[day.weekday()]) for day, cost in _working(known).items()]
     since = _since_change(flat)
-    error = _own_error(flat, today) if len(flat) >= _ENOUGH_DAYS else None
+    error = _own_error(flat, today) if len(known) >= _ENOUGH_DAYS else None
     return _Level(_level(since), profile, since[0][0] if len(since) < len(flat) else None, error)
+
+
+def _working(costs: dict[date, float]) -> dict[date, float]:
+    """Leave out the weekdays that mostly cost nothing, where others do not: what they say of the level is nothing."""
+    by_weekday: dict[int, list[float]] = {}
+    for day, cost in costs.items():
+        by_weekday.setdefault(day.weekday(), []).append(cost)
+    working = {weekday for weekday, its_costs in by_weekday.items() if median(its_costs)}
+    found = {day: cost for day, cost in costs.items() if day.weekday() in working}
+    return found if found and len(costs) >= _ENOUGH_DAYS else costs
 
 
 def _weekday_profile(costs: dict[date, float], today: date) -> list[float]:
@@ -251,5 +266,5 @@ def _own_error(flat: Flat, today: date) -> float:
             continue
         level = _level(_since_change(past))
         if level > 0:
-            errors.append(abs(fmean(truth) / level - 1))
+            errors.append(min(abs(fmean(truth) / level - 1), _MOST_ERROR))
     return (sum(errors) + _TYPICAL_WEIGHT * _TYPICAL_ERROR) / (len(errors) + _TYPICAL_WEIGHT)

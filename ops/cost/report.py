@@ -59,6 +59,11 @@ class Spend:
         return self.events - self.unpriced_events
 
     @property
+    def known_usd(self) -> Decimal | None:
+        """The cost for people; None where there are requests, and none has a price."""
+        return None if self.events and not self.priced_events else self.usd
+
+    @property
     def usd_per_request(self) -> Decimal | None:
         """The mean cost of a request that has a price; None without one."""
         return self.usd / self.priced_events if self.priced_events else None

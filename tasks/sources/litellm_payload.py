@@ -25,6 +25,7 @@ from ops.usage import (
     classify_error,
     normalise_model,
     normalise_operation,
+    normalise_tier,
     normalise_vendor,
 )
 
@@ -128,7 +129,7 @@ def event(payload: Payload) -> UsageEvent:
         service=_text(free, "service"),
         release=_text(free, "release"),
         prompt_version=_text(free, "prompt_version"),
-        tier=_tier(usage.service_tier),
+        tier=normalise_tier(usage.service_tier),
         input_tokens=payload.prompt_tokens,
         cached_tokens=_first(usage.cache_read_input_tokens, inputs.cached_tokens),
         cache_write_tokens=_first(usage.cache_creation_input_tokens, inputs.cache_creation_tokens),
@@ -183,10 +184,6 @@ def _tag(tags: list[str] | None, prefix: str) -> str | None:
 def _text(free: dict[str, Any], name: str) -> str | None:
     value = free.get(name)
     return None if value in (None, "") else str(value)
-
-
-def _tier(tier: str | None) -> str | None:
-    return None if tier in (None, "", "standard", "default", "auto") else tier
 
 
 def _first(*counts: int | None) -> int | None:

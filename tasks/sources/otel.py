@@ -24,6 +24,7 @@ from ops.usage import (
     classify_error,
     normalise_model,
     normalise_operation,
+    normalise_tier,
     normalise_vendor,
 )
 from tasks.sources.by_line import by_line
@@ -196,7 +197,6 @@ def _usage(span: Any, resource: Attributes) -> Iterator[UsageEvent]:
     started = nanos_of(span, "startTimeUnixNano")
     failure = _failure(span, attributes)
     service = text_of(attributes, "watchkeeper.service", "service.name") or ""
-    tier = text_of(attributes, *_TIERS)
     ttft = number_of(attributes, "gen_ai.response.time_to_first_chunk")  # seconds
     yield UsageEvent(
         event_id=_span_id(span),
@@ -207,7 +207,7 @@ def _usage(span: Any, resource: Attributes) -> Iterator[UsageEvent]:
         status=Status.FAILURE if failure else Status.SUCCESS,
         error_type=classify_error(*failure) if failure else None,
         service=None if service.startswith("unknown_service") else service or None,  # what an SDK makes up
-        tier=None if tier in ("standard", "default", "auto") else tier,
+        tier=normalise_tier(text_of(attributes, *_TIERS)),
         latency_ms=_between(started, nanos_of(span, "endTimeUnixNano")),
         ttft_ms=None if ttft is None else round(ttft * 1000, 3),
         reported_cost_usd=_cost(attributes),

@@ -17,6 +17,7 @@ from ops.window import Window
 from tasks.stores.tables import budget_events, usage_daily_users, usage_hourly
 
 EACH = "*"
+_TOLD = ("budget_usd", "spent_usd", "projected_usd", "exhausted_on", "occurred_at")
 _hourly = usage_hourly.c
 _KEYS: dict[ScopeKind, sa.ColumnElement[str]] = {
     ScopeKind.TOTAL: sa.literal(""),
@@ -47,7 +48,7 @@ def _sums(
     connection: sa.Connection, column: sa.Label[str], cost: sa.ColumnElement[Decimal],
     where: list[sa.ColumnElement[bool]], key: str,
 ) -> dict[str, Decimal]:  # fmt: skip
-    one = [] if key == EACH else [column.element == key]
+    one = [column.element != ""] if key == EACH else [column.element == key]  # what is called nothing is unknown
     rows = connection.execute(
         sa.select(column, sa.func.sum(cost).label("usd")).where(*where, *one, column.element.is_not(None))
         .group_by(column.element)
@@ -57,7 +58,7 @@ def _sums(
 
 
 def remember(connection: sa.Connection, tenant: str, standing: Standing, event: BudgetEvent, now: datetime) -> bool:
-    """Note that an event came to pass; False when it was known of this period."""
+    """Note that an event came to pass; False when it was known of this period and this amount."""
     row = {
         "tenant_id": tenant, "scope": standing.scope.kind.value, "key": standing.scope.key,
         "period": standing.period.value, "starts_at": standing.window.start, "event": event.value,
@@ -65,5 +66,11 @@ def remember(connection: sa.Connection, tenant: str, standing: Standing, event: 
         "projected_usd": standing.projection.month_end.expected if standing.projection else None,
         "exhausted_on": standing.exhausted_on, "occurred_at": now,
     }  # fmt: skip
-    statement = insert(budget_events).values(row).on_conflict_do_nothing().returning(budget_events.c.event)
+    new = insert(budget_events)
+    excluded = new.excluded
+    of_another_amount = budget_events.c.budget_usd != excluded.budget_usd  # somebody changed the budget: told anew
+    statement = new.values(row).on_conflict_do_update(
+        index_elements=list(budget_events.primary_key), where=of_another_amount,
+        set_={name: excluded[name] for name in _TOLD},
+    ).returning(budget_events.c.event)  # fmt: skip
     return connection.execute(statement).scalar() is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -22,23 +22,34 @@ _ENDS = ("low80", "high80", "low95", "high95")
 Ratios = Mapping[tuple[datetime, str, str], Decimal]  # by UTC midnight, vendor and model
 
 
+class DayCost(NamedTuple):
+    """What a UTC day cost at today's prices (None: nothing of it has a price), and what its part of the month did."""
+
+    cost_usd: Decimal | None
+    paid_usd: Decimal
+
+
 def scope_days(
-    connection: sa.Connection, tenant: str, now: datetime, ratios: Ratios, length: timedelta = HISTORY
-) -> dict[Scope, dict[datetime, Decimal]]:
-    """Return the cost by UTC midnight of the total and of every team, feature and model, up to `now`."""
+    connection: sa.Connection, tenant: str, now: datetime, ratios: Ratios, month: datetime,
+    length: timedelta = HISTORY,
+) -> dict[Scope, dict[datetime, DayCost]]:  # fmt: skip
+    """Return the cost by UTC midnight of the total and of every team, feature and model, up to `now`.
+
+    What was paid is that of the full hours since the month began.
+    """
     keys = list(ratios)
     rows = connection.execute(
         statement("scope_days"),
         {
-            "tenant": tenant, "start": floor_day(now) - length, "end": now,
+            "tenant": tenant, "start": floor_day(now) - length, "end": now, "month": month,
             "days": [key[0] for key in keys], "vendors": [key[1] for key in keys], "models": [key[2] for key in keys],
             "ratios": list(ratios.values()),
         },
     )  # fmt: skip
-    found: dict[Scope, dict[datetime, Decimal]] = {}
+    found: dict[Scope, dict[datetime, DayCost]] = {}
     for row in rows:
         if row.scope == ScopeKind.TOTAL or row.key:
-            found.setdefault(Scope(ScopeKind(row.scope), row.key), {})[row.day] = row.cost_usd
+            found.setdefault(Scope(ScopeKind(row.scope), row.key), {})[row.day] = DayCost(row.cost_usd, row.paid_usd)
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from ops.cost.gaps import WatchedSource
 from tasks.settings import Source
 from tasks.stores.tables import ingest_sources
 
@@ -47,6 +48,17 @@ def see(connection: sa.Connection, tenant: str, source: str, newest: datetime) -
         .where(known.tenant_id == tenant, known.source == source, is_older)  # no lock when there is nothing to do
         .values(newest_event_at=newest)
     )
+
+
+def watched(connection: sa.Connection, tenant: str) -> list[WatchedSource]:
+    """Return the watched sources that have brought events, and how far each has been read."""
+    known = ingest_sources.c
+    rows = connection.execute(
+        sa.select(known.first_tried_at, sa.func.least(known.last_success_at, known.cursor_at)).where(
+            known.tenant_id == tenant, known.silent_after_minutes.is_not(None), known.newest_event_at.is_not(None)
+        )
+    )
+    return [WatchedSource(*row) for row in rows]
 
 
 def states(connection: sa.Connection, tenant: str) -> dict[str, sa.Row[Any]]:

@@ -95,6 +95,11 @@ def test_report_by_user_and_day_tells_the_means_of_users(spent: None) -> None:
     assert "2 known users: $0.15 a user and day, $0.15 a user and month" in report("--by", "user").stdout
 
 
+def test_table_shows_what_has_no_price_as_unknown_and_not_as_free(spent: None) -> None:
+    [line] = [line for line in report().stdout.splitlines() if line.startswith("openai/mystery")]
+    assert line.split()[:2] == ["openai/mystery", "unknown"]
+
+
 def test_report_by_team_and_month_has_one_part_of_each(spent: None) -> None:
     found = document("--by", "team", "--each", "month")
     assert parts(found, "month") == [("a", "2026-03"), ("b", "2026-03"), (None, "2026-03")]

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from cli.main import watchkeeper
+from ops.errors import InvalidValue
 from tasks.settings import Settings
 from tests.hand_made import HOUR, event, load
 from tests.recount import differences
@@ -50,3 +51,9 @@ def test_reprice_as_json_has_sums_and_models() -> None:
 
 def test_reprice_of_another_model_changes_nothing() -> None:
     assert reprice("--model", "gpt-4o").stdout.startswith("1 requests of 1 days: 0 changed")
+
+
+@pytest.mark.parametrize("name", ["\udcff", "x" * 513], ids=["half a character", "too long"])
+def test_reprice_refuses_a_model_that_no_event_can_have(name: str) -> None:
+    with pytest.raises(InvalidValue, match="--model"):
+        reprice("--model", name)

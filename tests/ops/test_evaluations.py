@@ -35,6 +35,9 @@ WRONG = {
     "a time to come": ({"evaluated_at": NOW + timedelta(days=2)}, "evaluated_at: '2026-03-07"),
     "a score that is no number": ({"score": float("nan")}, "score: nan is not a finite number"),
     "a cost below nothing": ({"cost_usd": Decimal(-1)}, "cost_usd: Decimal('-1') is not an amount"),
+    "a text of too many bytes": ({"item_id": "語" * 171}, "is not at most 512 bytes of UTF-8"),
+    "a cost that rounds to too much": ({"cost_usd": Decimal("99999999.9999999999999")}, "is not an amount"),
+    "a cost of endless decimals": ({"cost_usd": Decimal("1e-99999")}, "cost_usd: Decimal('1E-99999') is not an amount"),
     "a cost that is no number": ({"cost_usd": Decimal("nan")}, "cost_usd: Decimal('NaN') is not an amount"),
 }
 

@@ -22,6 +22,7 @@ from ops.usage import (
     classify_error,
     normalise_model,
     normalise_operation,
+    normalise_tier,
     normalise_vendor,
     validate,
 )
@@ -184,3 +185,11 @@ ERRORS = {
 @pytest.mark.parametrize(("hints", "kind"), ERRORS.values(), ids=ERRORS)
 def test_failure_is_classified(hints: tuple[object, ...], kind: ErrorType) -> None:
     assert classify_error(*hints) is kind
+
+
+@pytest.mark.parametrize(
+    ("tier", "found"),
+    [(None, None), ("", None), ("default", None), ("auto", None), ("standard", None), ("flex", "flex")],
+)
+def test_standard_tier_has_no_name(tier: str | None, found: str | None) -> None:
+    assert normalise_tier(tier) == found

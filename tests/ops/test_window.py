@@ -104,6 +104,14 @@ def test_floors_cut_in_utc_whatever_the_zone() -> None:
     assert floor_day(when) == utc(3, 1)
 
 
+@pytest.mark.parametrize("minute", [0, 59, 60, 119, 120])
+def test_day_and_month_begin_once_where_clocks_go_back_to_midnight(minute: int) -> None:
+    havana = ZoneInfo("America/Havana")  # on 1 November 2026 its clocks went from 1:00 back to 0:00, at 5:00 UTC
+    now = utc(11, 1, 4) + timedelta(minutes=minute)
+    assert Window.day_of(now, havana) == Window(utc(11, 1, 4), utc(11, 2, 5))
+    assert Window.month_of(now, havana) == Window(utc(11, 1, 4), utc(12, 1, 5))
+
+
 @given(TIMES, st.timedeltas(timedelta(0), timedelta(days=40)))
 def test_days_cover_the_window_without_gaps(start: datetime, length: timedelta) -> None:
     window = Window(start, start + length)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 
 from tasks.check_budgets import CheckedBudgets, check_budgets
-from tasks.settings import Budget, Settings
+from tasks.settings import Budget, Price, Settings
 from tasks.stores.tables import budget_events, outbox, usage_daily_users, usage_hourly
-from tests.hand_made import DAY, HOUR, MIDNIGHT, NOW, hour_row, insert, rows_of, spend_daily
+from tests.hand_made import DAY, HOUR, MIDNIGHT, MINUTE, NOW, event, hour_row, insert, load, rows_of, spend_daily
 
 
 def check(engine: sa.Engine, settings: Settings, *budgets: dict[str, Any], now: datetime = NOW) -> CheckedBudgets:
@@ -50,6 +50,54 @@ def test_next_period_is_told_anew(engine: sa.Engine, settings: Settings) -> None
     assert check(engine, settings, budget).told == ["Budget of $10.00 a day, total: 50 % spent"]
     assert check(engine, settings, budget, now=NOW + DAY).told == ["Budget of $10.00 a day, total: 50 % spent"]
     assert len(rows_of(engine, outbox)) == 2
+
+
+def test_budget_that_is_changed_is_told_anew_by_its_new_amount(engine: sa.Engine, settings: Settings) -> None:
+    insert(engine, usage_hourly, [hour_row(HOUR, "100")])
+    assert check(engine, settings, {"monthly_usd": 90}).told == ["Budget of $90.00 a month, total: 100 % spent"]
+    assert check(engine, settings, {"monthly_usd": 500}).told == []
+    insert(engine, usage_hourly, [hour_row(2 * HOUR, "400")])
+    for told in (["Budget of $500.00 a month, total: 100 % spent"], []):
+        assert check(engine, settings, {"monthly_usd": 500}).told == told
+    assert len(rows_of(engine, outbox)) == 2
+
+
+def test_what_is_loaded_after_a_periods_end_is_told_of_it_for_some_hours(engine: sa.Engine, settings: Settings) -> None:
+    budget = {"daily_usd": 10}
+    insert(engine, usage_hourly, [hour_row(NOW - MIDNIGHT + HOUR, "9")])
+    assert check(engine, settings, budget, now=MIDNIGHT - MINUTE).told == ["Budget of $10.00 a day, total: 80 % spent"]
+    insert(engine, usage_hourly, [hour_row(NOW - MIDNIGHT + HOUR, "2", release="late")])
+    for told in (["Budget of $10.00 a day, total: 100 % spent"], []):
+        found = check(engine, settings, budget, now=MIDNIGHT + 2 * HOUR)
+        assert (found.told, spent(found)) == (told, {"total": 0})
+    assert "in the day that ended on 2026-03-05 at 00:00 UTC" in str(rows_of(engine, outbox)[0].payload)
+    insert(engine, usage_hourly, [hour_row(NOW - MIDNIGHT + 5 * DAY, "20")])
+    assert check(engine, settings, budget, now=MIDNIGHT - 4 * DAY + 6 * HOUR).told == []
+
+
+def test_budget_of_each_leaves_out_those_with_their_own_and_what_has_no_name(
+    engine: sa.Engine, settings: Settings
+) -> None:
+    rows = [hour_row(HOUR, usd, team_id=team) for usd, team in (("6", "core"), ("7", "edge"), ("8", ""))]
+    insert(engine, usage_hourly, rows)
+    each, own = ({"scope": "team", "key": key, "daily_usd": usd} for key, usd in (("*", 10), ("core", 5)))
+    done = check(engine, settings, each, own, {**own, "daily_usd": None, "monthly_usd": 50})
+    assert [(str(standing.scope), standing.budget_usd) for standing in done.standings] == [
+        ("team:edge", 10), ("team:core", 5), ("team:core", 50)
+    ]  # fmt: skip
+    assert sorted(done.told) == ["Budget of $10.00 a day, team:edge: 50 % spent",
+                                 "Budget of $5.00 a day, team:core: 100 % spent"]  # fmt: skip
+
+
+def test_negotiated_prices_are_those_that_budgets_are_projected_by(engine: sa.Engine, settings: Settings) -> None:
+    now = datetime(2025, 6, 20, 12, tzinfo=UTC)  # o3 became five times cheaper in the book on 10 June 2025
+    contract = Price(contract="c", vendor="openai", model="o3", input=Decimal(10), output=Decimal(40))
+    usage = {"vendor": "openai", "model": "o3", "input_tokens": 1_000_000, "output_tokens": 1_000_000}
+    own = settings.model_copy(update={"prices": (contract,)})
+    load(engine, [event(number * DAY, now=now, **usage) for number in range(1, 16)], at=now, overrides=own.overrides)
+    [standing] = check(engine, own, {"monthly_usd": 10_000}, now=now).standings
+    assert standing.projection is not None
+    assert float(standing.projection.month_end.expected) == pytest.approx(15 * 50 + 10.5 * 50)  # 50 $ a day, always
 
 
 @pytest.mark.parametrize(
@@ -95,9 +143,20 @@ def test_period_is_that_of_the_settings_zone(engine: sa.Engine, settings: Settin
         pytest.param({"monthly_usd": 1, "daily_usd": 1}, "either monthly_usd or daily_usd", id="two"),
         pytest.param({"monthly_usd": 0}, "above 0", id="nothing"),
         pytest.param({"scope": "team", "monthly_usd": 1}, "needs its key", id="a team without its name"),
+        pytest.param({"monthly_usd": "1e-400"}, "no more than 12 decimal places", id="less than can be kept"),
+        pytest.param({"scope": "team", "key": "a\0", "monthly_usd": 1}, "pattern", id="a name that cannot be kept"),
         pytest.param({"key": "x", "monthly_usd": 1}, "needs its key, the total has none", id="a total with one"),
     ],
 )
 def test_budget_that_is_none_is_refused(budget: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         Budget(**budget)
+
+
+def test_two_budgets_of_the_same_are_refused(settings: Settings) -> None:
+    team: dict[str, Any] = {"scope": "team", "key": "core"}
+    two_periods = (Budget(**team, monthly_usd=9), Budget(**team, daily_usd=1))
+    configured = type(settings)
+    configured(budgets=two_periods)
+    with pytest.raises(ValidationError, match="there twice: team daily core"):
+        configured(budgets=(*two_periods, Budget(**team, daily_usd=2)))

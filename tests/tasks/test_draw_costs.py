@@ -63,6 +63,12 @@ def test_causes_lead_from_one_bar_to_the_other(drawn: list[Axes]) -> None:
     assert [text.get_text() for text in drawn[0].texts] == ["$10.00", "+$5.00", "-$3.00", "$0.00", "$12.00"]
 
 
+def test_cause_that_alone_saves_more_than_all_there_was_is_seen_whole(drawn: list[Axes]) -> None:
+    causes_png(Decimal(10), CauseShares(Decimal(-23), Decimal(23), Decimal(0)), "Why")
+    bottom, top = drawn[0].get_ylim()
+    assert bottom < 10 - 23 < 10 < top
+
+
 @pytest.mark.parametrize("name", ["$x$", "a\nb\x1b[31m", "日本" * 40, "<b>"])
 def test_any_name_can_be_drawn(name: str) -> None:
     assert models_png({name: days("1")}, SINCE, SINCE + timedelta(days=1)).startswith(PNG)

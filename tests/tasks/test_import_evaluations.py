@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from ops.errors import NotFound
+from ops.errors import InvalidValue, NotFound
 from tasks.import_evaluations import Imported, import_evaluations
 from tasks.log_file import LogFile
 from tasks.stores.tables import evaluations
@@ -70,6 +70,27 @@ def test_line_that_is_no_csv_is_a_bad_row_and_those_beside_it_stay(engine: sa.En
     done = load(engine, write(tmp_path / "pairs.csv", header, good[0], 'search,"open', good[1]))
     assert (done.inserted, done.rejected) == (2, 1)
     assert done.rejects[0].startswith("line 3: line: 'search,\"open' is not one CSV record")
+
+
+def test_row_of_more_cells_than_the_header_is_bad(engine: sa.Engine, tmp_path: Path) -> None:
+    header = "route,item_id,model,judge_version,passed,evaluated_at"
+    good = "search,a,openai/gpt-4o,j1,true,2026-03-01T12:00:00Z"
+    done = load(engine, write(tmp_path / "pairs.csv", header, good, f"{good},true"))
+    assert (done.inserted, done.rejected) == (1, 1)
+    assert "is not a row of at most 6 cells" in done.rejects[0]
+
+
+def test_column_that_is_named_twice_is_refused(engine: sa.Engine, tmp_path: Path) -> None:
+    header = "route,item_id,model,judge_version,passed,evaluated_at,passed"
+    with pytest.raises(InvalidValue, match="header: 'passed' is not a row that names each column once"):
+        load(engine, write(tmp_path / "pairs.csv", header, "search,a,openai/gpt-4o,j1,true,2026-03-01T12:00:00Z,false"))
+
+
+def test_texts_as_long_as_a_key_allows_are_kept(engine: sa.Engine, tmp_path: Path) -> None:
+    names = {name: "".join(chr(0x4E00 + (17 * number + place) % 20_000) for place in range(170))
+             for number, name in enumerate(("route", "item_id", "judge_version"))}  # fmt: skip
+    row = {**GOOD, **names, "model": "openai/" + "".join(chr(0x6000 + place) for place in range(168))}
+    assert load(engine, write(tmp_path / "pairs.jsonl", row)).inserted == 1
 
 
 def test_only_the_first_bad_rows_are_named(engine: sa.Engine, tmp_path: Path) -> None:

@@ -342,6 +342,10 @@ def test_settings_home_of_root_is_where_postgres_can_reach_it_and_of_others_thei
         pytest.param("plans: {a: {steps: [100]}}", "two or more percents", id="one step"),
         pytest.param("channels: [{name: a, kind: slack}]", "needs its `target`", id="Slack without a channel"),
         pytest.param("warming: {ttl_hours: 1.0e300}", "less than or equal to 8760", id="a time to live of aeons"),
+        pytest.param("alerting: {spend_floor_usd: 0}", "greater than 0", id="a floor that no spend is above"),
+        pytest.param(
+            "component_costs: [{component: compute, usd_per_day: '1e-400'}]", "12 decimal", id="a grain of dust"
+        ),
         pytest.param("slack: {base_url: nowhere}", "should match pattern", id="an address that is none"),
         pytest.param("sources: [{name: a, url: 'http://[::1'}]", "not an address such as", id="half an IPv6 address"),
         pytest.param(
@@ -388,6 +392,19 @@ def test_prices_become_overrides_of_the_vendor_as_the_book_names_it(folder: Path
         date.max,
     )
     assert (found.tier, found.per_thousand_requests) == ("batch", None)
+
+
+def test_model_and_tier_of_a_price_are_named_as_events_name_them(folder: Path) -> None:
+    rest = "contract: deal, vendor: OpenAI, input: 1, output: 8"
+    prices = f"{{model: ' openai/gpt-4o ', tier: default, {rest}}}, {{model: 'openai/*', {rest}}}"
+    (folder / "watchkeeper.yaml").write_text(f"prices: [{prices}]\n")
+    assert [(found.model, found.tier) for found in load_settings().overrides] == [("gpt-4o", None), ("*", None)]
+
+
+@pytest.mark.parametrize("model", ["", " ", "openai/", "gpt-*-mini", "*o*"])
+def test_price_of_what_no_event_is_called_is_refused(folder: Path, model: str) -> None:
+    (found,) = problems(f"prices: [{{contract: a, vendor: openai, model: '{model}', input: 1, output: 1}}]\n")
+    assert "not a model's name, nor the beginning of names such as gpt-4o*" in found
 
 
 @pytest.mark.parametrize(

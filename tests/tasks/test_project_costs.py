@@ -8,11 +8,12 @@ import pytest
 import sqlalchemy as sa
 
 from ops.cost.projection import Method
-from ops.window import floor_day
+from ops.cost.scopes import Scope, ScopeKind
+from ops.window import Window, floor_day
 from tasks.project_costs import ProjectedCosts, daily, project_costs
 from tasks.settings import Settings
-from tasks.show_projection import report_markdown
-from tasks.stores.tables import cost_projections, usage_hourly
+from tasks.show_projection import report_markdown, summary
+from tasks.stores.tables import cost_projections, ingest_sources, usage_hourly
 from tests.hand_made import DAY, HOUR, MIDNIGHT, MINUTE, NOW, event, hour_row, insert, load, rows_of, spend_daily
 
 INPUT, OUTPUT = Decimal("0.00000015"), Decimal("0.0000006")  # USD per token of gpt-4o-mini
@@ -122,23 +123,104 @@ def test_parts_are_projected_beside_the_whole(engine: sa.Engine, settings: Setti
     assert kept == {(scope.kind, scope.key) for scope in projected.parts} | {("total", "")}
 
 
-def test_day_without_a_record_is_a_gap_to_all_and_one_with_others_a_zero(engine: sa.Engine, settings: Settings) -> None:
+def history(engine: sa.Engine, settings: Settings, scope: str = "total", now: datetime = NOW) -> list[Decimal | None]:
+    with engine.connect() as connection:
+        days = daily(
+            connection, settings.tenant, now, Window.month_of(now, settings.zone), overrides=settings.overrides
+        )
+    return next([day.cost_usd for day in known.history] for name, known in days.items() if str(name) == scope)
+
+
+def test_day_without_a_record_among_others_spent_nothing_and_so_did_a_part_without_one(
+    engine: sa.Engine, settings: Settings
+) -> None:
     rows = [hour_row(number * DAY, "5", feature="often") for number in range(1, 9) if number != 4]
     insert(engine, usage_hourly, [*rows, hour_row(8 * DAY, "1", feature="seldom")])
-    with engine.connect() as connection:
-        days = daily(connection, settings.tenant, NOW)
-    costs = {str(scope): [entry.cost_usd for entry in history] for scope, (history, _) in days.items()}
-    assert costs["feature:often"] == [5, 5, 5, 5, None, 5, 5, 5]
-    assert costs["feature:seldom"] == [1, 0, 0, 0, None, 0, 0, 0]
+    assert history(engine, settings, "feature:often") == [5, 5, 5, 5, 0, 5, 5, 5]
+    assert history(engine, settings, "feature:seldom") == [1, 0, 0, 0, 0, 0, 0, 0]
+
+
+def test_days_behind_the_last_record_and_long_stretches_are_gaps(engine: sa.Engine, settings: Settings) -> None:
+    insert(engine, usage_hourly, [hour_row(number * DAY, "5") for number in (2, 8, 9)])
+    assert history(engine, settings) == [5, 5, *[None] * 5, 5, None]
+
+
+@pytest.mark.parametrize(
+    ("since", "loaded", "expected"),
+    [
+        pytest.param(9 * DAY, timedelta(0), [5, *[0] * 8], id="watched all the time, and loaded today"),
+        pytest.param(3.5 * DAY, timedelta(0), [5, *[None] * 5, 0, 0, 0], id="only the days it was watched on"),
+        pytest.param(9 * DAY, 2 * DAY, [5, *[0] * 6, None, None], id="silent for two days"),
+    ],
+)
+def test_days_that_a_source_was_read_beyond_spent_nothing(
+    engine: sa.Engine, settings: Settings, since: timedelta, loaded: timedelta, expected: list[int | None]
+) -> None:
+    insert(engine, usage_hourly, [hour_row(9 * DAY, "5")])
+    tried = {"kind": "jsonl", "last_tried_at": NOW, "silent_after_minutes": 60, "failures": 0}
+    days = {"first_tried_at": MIDNIGHT - since, "last_success_at": MIDNIGHT - loaded}
+    events, bills = {"newest_event_at": NOW - 9 * DAY}, {"newest_event_at": None, "last_success_at": NOW}
+    insert(
+        engine,
+        ingest_sources,
+        [{"source": "log", **tried, **days, **events}, {"source": "bill", **tried, **days, **bills}],
+    )
+    assert history(engine, settings) == expected
+
+
+def test_traffic_on_weekdays_alone_is_projected_on_weekdays_alone(engine: sa.Engine, settings: Settings) -> None:
+    now = datetime(2026, 6, 1, 12, tzinfo=UTC)  # a Monday; this June has 22 weekdays
+    days = [now - number * DAY for number in range(1, 43)]
+    insert(engine, usage_hourly, [hour_row(NOW - day, "10") for day in days if day.weekday() < 5])
+    insert(engine, usage_hourly, [hour_row(NOW - now + HOUR, "0", events=0)])
+    projection = project(engine, settings, now).projection
+    assert projection is not None
+    assert float(projection.month_end.expected) == pytest.approx(21.5 * 10, rel=0.03)
+
+
+def test_days_of_which_nothing_has_a_price_are_gaps_and_are_not_projected(
+    engine: sa.Engine, settings: Settings
+) -> None:
+    rows = [hour_row(number * DAY, "5", feature="known") for number in range(3, 20)]
+    unpriced = {"events": 7, "unpriced_events": 7, "model": "nobody-knows-it", "feature": "new"}
+    insert(engine, usage_hourly, [*rows, *(hour_row(number * DAY, "0", **unpriced) for number in range(1, 20))])
+    assert history(engine, settings) == [*[5] * 17, None, None]
+    assert "feature:new" not in map(str, project(engine, settings).parts)
+    alone = settings.model_copy(update={"tenant": "alone"})
+    insert(engine, usage_hourly, [{**hour_row(DAY, "0", **unpriced), "tenant_id": "alone"}])
+    projected = project(engine, alone)
+    assert projected.projection is None
+    assert summary(projected) == "no cost is known yet, 7 of 7 events have no price"
+    assert "**7 of 7 events have no price** and are missing" in report_markdown(projected, NOW)
+
+
+def test_what_the_month_cost_is_what_was_paid_whatever_the_prices_of_today_are(
+    engine: sa.Engine, settings: Settings
+) -> None:
+    now = datetime(2025, 6, 20, 12, tzinfo=UTC)  # o3 became five times cheaper on 10 June 2025
+    usage = {"vendor": "openai", "model": "o3", "input_tokens": 1_000_000, "output_tokens": 1_000_000}
+    load(engine, [event(number * DAY, now=now, **usage) for number in range(16)], at=now)
+    projected = project(engine, settings, now)
+    paid = 5 * 50 + 10 * 10  # 5 to 9 June, 10 to 19 June; today's is at `now`, and so to come
+    assert projected.projection is not None
+    assert projected.projection.spent_usd == paid
+    assert projected.parts[Scope(ScopeKind.MODEL, "openai/o3")].spent_usd == paid
+    assert sum(projected.paid.values()) == paid
+    assert float(projected.projection.month_end.expected) == pytest.approx(paid + 10.5 * 10)
+
+
+def test_parts_of_a_month_that_began_today_leave_out_the_hours_before(engine: sa.Engine, settings: Settings) -> None:
+    now = datetime(2026, 3, 31, 18, tzinfo=UTC)  # in Kiritimati it is April since 10:00 UTC
+    insert(engine, usage_hourly, [hour_row(NOW - now + number * HOUR, "1", team_id="core") for number in range(1, 400)])
+    projected = project(engine, settings, now, month_timezone="Pacific/Kiritimati")
+    assert projected.parts[Scope(ScopeKind.TEAM, "core")].spent_usd == 8
 
 
 def test_history_is_repriced_at_todays_prices(engine: sa.Engine, settings: Settings) -> None:
     now = datetime(2025, 6, 20, 12, tzinfo=UTC)  # o3 became five times cheaper on 10 June 2025: 10 to 2, 40 to 8 $
     usage = {"vendor": "openai", "model": "o3", "input_tokens": 1_000_000, "output_tokens": 1_000_000}
     load(engine, [event(number * DAY, now=now, **usage) for number in range(1, 16)], at=now)
-    with engine.connect() as connection:
-        history, _ = next(iter(daily(connection, settings.tenant, now).values()))
-    assert {entry.cost_usd for entry in history} == {2 + 8}
+    assert set(history(engine, settings, now=now)) == {2 + 8}
 
 
 def test_page_lists_the_dearest_parts(engine: sa.Engine, settings: Settings) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -97,3 +98,5 @@ def test_budget_is_told_in_words(projection: Projection) -> None:
     assert detail.endswith(", exhausted on 2026-11-20")
     assert standing("200", "150").words(BudgetEvent.HALF_SPENT)[1] == "$150.00 spent (75%)"
     assert standing("1000", "150", projection).words(BudgetEvent.HALF_SPENT)[1].endswith(")")
+    late = replace(standing("200", "150"), is_over=True).words(BudgetEvent.HALF_SPENT)[1]
+    assert late == "$150.00 spent (75%), in the month that ended on 2026-12-01 at 00:00 UTC"

@@ -227,6 +227,40 @@ def test_projection_follows_spend_that_began_in_an_idle_account() -> None:
     assert projection.change_point == date(2026, 11, 15)
 
 
+@pytest.mark.parametrize("test_usd", [0.000001, 0.01, 1])
+def test_launch_after_tests_is_projected_by_what_it_costs_whatever_they_did(test_usd: float) -> None:
+    projection = project(datetime(2026, 11, 21, tzinfo=UTC), [test_usd] * 35 + [100.0] * 8)
+    assert float(projection.level_usd_per_day) == pytest.approx(100)
+    assert float(projection.month_end.high95) < float(projection.spent_usd) + 4 * 10 * 100
+
+
+def workdays(level: float, days: int, last: date = date(2026, 11, 20)) -> list[float | None]:
+    return [0.0 if (last - timedelta(days=back)).weekday() > 4 else level for back in reversed(range(days))]
+
+
+@pytest.mark.parametrize("day", range(20, 31))
+def test_projection_of_workdays_is_of_the_workdays_to_come(day: int) -> None:
+    now = datetime(2026, 11, day, tzinfo=UTC)
+    projection = project(now, workdays(10, 56, now.date() - timedelta(days=1)))
+    assert float(projection.month_end.expected) == pytest.approx(21 * 10, rel=0.01)  # of 30 days, 9 are of weekends
+    assert projection.change_point is None
+
+
+def test_projection_follows_a_shift_of_workdays() -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    costs = [*workdays(10, 42, date(2026, 11, 6)), *workdays(30, 14)]
+    projection = project(now, costs)
+    assert projection.change_point == date(2026, 11, 9)
+    assert float(projection.month_end.expected) == pytest.approx(5 * 10 + 16 * 30, rel=0.05)
+
+
+def test_what_was_paid_of_the_month_goes_before_what_its_days_would_cost_today() -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    projection = project_month(days_before(now, [10.0] * 40), Decimal(0), NOVEMBER, now, Decimal(500))
+    assert projection is not None
+    assert (projection.spent_usd, projection.month_end.expected) == (500, 500 + 10 * 10)
+
+
 def test_projection_of_a_mostly_idle_account_keeps_its_busy_days() -> None:
     now = datetime(2026, 11, 21, tzinfo=UTC)
     projection = project(now, [0.0, 0.0, 9.0] * 18)

@@ -72,7 +72,8 @@ def test_part_of_one_span_only_began_or_ended() -> None:
 
 def test_share_of_nothing_spent_is_unknown() -> None:
     [part] = parts({("a", None): Spend(1, 1)}, {None: Spend(1, 1)})
-    assert (part.share, part.spend.usd_per_request) == (None, None)
+    assert (part.share, part.spend.usd_per_request, part.spend.known_usd) == (None, None, None)
+    assert (Spend().known_usd, Spend(4, 1, Decimal(6)).known_usd) == (0, 6)
     assert Part("a", None, Spend(4, 1, Decimal(6)), 1.0).spend.usd_per_request == Decimal(6) / (4 - 1)
 
 

@@ -22,14 +22,15 @@ PER_INPUT, PER_OUTPUT = Decimal("0.00000015"), Decimal("0.0000006")  # gpt-4o-mi
 
 def daily(engine: sa.Engine, now: datetime = NOW) -> list[DaySpend]:
     with engine.connect() as connection:
-        return project_costs.daily(connection, "default", now).get(TOTAL, ([], Decimal(0)))[0]
+        days = project_costs.daily(connection, "default", now, Window(now, now))
+    return days[TOTAL].history
 
 
 def at(when: datetime, cost: str, **fields: Any) -> dict[str, Any]:
     return hour_row(NOW - when, cost, **fields)
 
 
-def test_daily_adds_up_full_days_and_shows_gaps_as_unknown(engine: sa.Engine) -> None:
+def test_daily_adds_up_full_days(engine: sa.Engine) -> None:
     monday, wednesday = MIDNIGHT - 3 * DAY, MIDNIGHT - DAY
     rows = [
         at(monday, "1"),
@@ -42,7 +43,7 @@ def test_daily_adds_up_full_days_and_shows_gaps_as_unknown(engine: sa.Engine) ->
     insert(engine, usage_hourly, rows)
     assert daily(engine) == [
         DaySpend(date(2026, 3, 2), Decimal(1 + 4)),
-        DaySpend(date(2026, 3, 3), None),
+        DaySpend(date(2026, 3, 3), Decimal(0)),
         DaySpend(date(2026, 3, 4), Decimal(8 + 16)),
     ]
 
