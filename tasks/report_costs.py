@@ -73,7 +73,7 @@ class CostReport:
         whole = self.whole
         return {
             "from": self.asked.window.start, "to": self.asked.window.end, "dimension": self.asked.by.value,
-            "total_usd": whole.usd, "all_usd": self.all_usd, "events": whole.events,
+            "total_usd": whole.known_usd, "all_usd": self.all_usd, "events": whole.events,
             "unpriced_events": whole.unpriced_events, "usd_per_request": whole.usd_per_request,
             "by": [self._part_json(part) for part in self.parts],
             "unpriced_models": {str(part.key): part.spend.unpriced_events for part in self.unpriced},
@@ -88,7 +88,8 @@ class CostReport:
     def _part_json(self, part: Part) -> dict[str, Any]:
         spend, at = part.spend, self.asked.each
         return {
-            "key": part.key, **({at.value: part.at} if at else {}), "usd": spend.usd, "share": part.share,
+            "key": part.key, **({at.value: part.at} if at else {}), "usd": spend.known_usd,
+            "share": None if spend.known_usd is None else part.share,
             "events": spend.events, "unpriced_events": spend.unpriced_events, "usd_per_request": spend.usd_per_request,
             "input_tokens": spend.input_tokens, "output_tokens": spend.output_tokens,
             **({"note": self.note_of(part)} if self.asked.by is Dimension.COMPONENT else {}),

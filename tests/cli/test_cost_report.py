@@ -62,7 +62,7 @@ def test_report_counts_what_has_no_price_and_names_its_model(spent: None) -> Non
     assert found["usd_per_request"] == 0.1
     assert found["unpriced_models"] == {"openai/mystery": 2}
     assert parts(found, "usd", "events", "unpriced_events", "share", "usd_per_request") == [
-        ("openai/gpt-4o", 0.4, 4, 0, 1.0, 0.1), ("openai/mystery", 0, 2, 2, 0, None),
+        ("openai/gpt-4o", 0.4, 4, 0, 1.0, 0.1), ("openai/mystery", None, 2, 2, None, None),
     ]  # fmt: skip
 
 
