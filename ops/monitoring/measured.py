@@ -27,8 +27,7 @@ def rate(share: Share) -> Sample:
     return Sample(share.rate, share.n)
 
 
-# What a service is to blame for; the rest is the client's own error, and contents that a filter stopped.
-OURS = (ErrorType.TIMEOUT, ErrorType.RATE_LIMIT, ErrorType.SERVER, ErrorType.OTHER)
+NOT_OURS = (ErrorType.CLIENT, ErrorType.CONTENT_FILTER)  # failures that are no service's fault
 _NONE = Share(0, 0)
 
 
@@ -56,7 +55,7 @@ class EventSums:
     @property
     def available(self) -> Share:
         """What did not fail, or through no fault of the service."""
-        failed = self.failed(*OURS)
+        failed = self.failed(*(set(ErrorType) - set(NOT_OURS)))
         return Share(failed.n - failed.hits, failed.n)
 
     @property

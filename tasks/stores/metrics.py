@@ -6,7 +6,7 @@ from the roll-up that ingestion keeps, as far as whole hours go, all else from t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -56,40 +56,61 @@ def latency(
     connection: sa.Connection, tenant: str, window: Window, by: Dimension | None
 ) -> dict[str | None, Histogram]:
     """Count latencies: whole hours from the roll-up, what is left at the ends of the window from events."""
+    hours, rest = _divided(window, is_rolled_up=by is not Dimension.FEATURE)
     found: dict[str | None, Histogram] = {}
-    for name, part in _parts(window, is_rolled_up=by is not Dimension.FEATURE):
-        values = {**_values(tenant, part, by), **({"duration": "latency_ms"} if name == "metric_bins" else {})}
-        for key, histogram in _histograms(connection.execute(statement(name), values)).items():
+    for part in (_of_hours(connection, tenant, hours, by), *(_of_events(connection, tenant, end, by) for end in rest)):
+        for key, histogram in part.items():
             found[key] = found.get(key, Histogram()).plus(histogram)
     return found
 
 
-def _parts(window: Window, *, is_rolled_up: bool) -> Iterator[tuple[str, Window]]:
-    first, last = floor_hour(window.start + _HOUR - timedelta(microseconds=1)), floor_hour(window.end)
+def _divided(window: Window, *, is_rolled_up: bool) -> tuple[Window, list[Window]]:
+    """Return the whole hours of a window that are read from the roll-up, and the rest of it."""
+    first, last = floor_hour(window.start + _HOUR - timedelta.resolution), floor_hour(window.end)
     if not is_rolled_up or first >= last:
-        yield "metric_bins", window
-        return
-    yield "metric_hours", Window(first, last)
-    for end in (Window(window.start, first), Window(last, window.end)):
-        if end.length:
-            yield "metric_bins", end
+        return Window(window.start, window.start), [window]
+    return Window(first, last), [end for end in (Window(window.start, first), Window(last, window.end)) if end.length]
+
+
+def _of_hours(
+    connection: sa.Connection, tenant: str, hours: Window, by: Dimension | None
+) -> dict[str | None, Histogram]:
+    if not hours.length:
+        return {}
+    rows = connection.execute(statement("metric_largest"), _values(tenant, hours, by))
+    largest = {row.key: row.largest for row in rows}
+    bins = bins_of_hours(connection, tenant, hours, by)
+    return {key: Histogram(counts, largest.get(key)) for key, counts in bins.items()}
+
+
+def bins_of_hours(
+    connection: sa.Connection, tenant: str, hours: Window, by: Dimension | None
+) -> dict[str | None, dict[int, int]]:
+    """Count latencies of whole hours by bin, from the roll-up alone; it has no features."""
+    return _bins(connection.execute(statement("metric_hours"), _values(tenant, hours, by)))
 
 
 def first_token(
     connection: sa.Connection, tenant: str, window: Window, by: Dimension | None
 ) -> dict[str | None, Histogram]:
     """Count times to first token."""
-    values = {**_values(tenant, window, by), "duration": "ttft_ms"}
-    return _histograms(connection.execute(statement("metric_bins"), values))
+    return _of_events(connection, tenant, window, by, "ttft_ms")
 
 
-def _histograms(rows: Iterable[Any]) -> dict[str | None, Histogram]:
-    counts: dict[str | None, dict[int, int]] = {}
-    largest: dict[str | None, list[float]] = {}
+def _of_events(
+    connection: sa.Connection, tenant: str, window: Window, by: Dimension | None, duration: str = "latency_ms"
+) -> dict[str | None, Histogram]:
+    values = {**_values(tenant, window, by), "duration": duration}
+    rows = connection.execute(statement("metric_bins"), values).all()
+    return {key: Histogram(counts, max(row.largest for row in rows if row.key == key))
+            for key, counts in _bins(rows).items()}  # fmt: skip
+
+
+def _bins(rows: Iterable[Any]) -> dict[str | None, dict[int, int]]:
+    found: dict[str | None, dict[int, int]] = {}
     for row in rows:
-        counts.setdefault(row.key, {})[row.bin] = row.n
-        largest.setdefault(row.key, []).extend([] if row.largest is None else [row.largest])
-    return {key: Histogram(bins, max(largest[key], default=None)) for key, bins in counts.items()}
+        found.setdefault(row.key, {})[row.bin] = row.n
+    return found
 
 
 def scored(
