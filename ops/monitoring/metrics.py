@@ -35,6 +35,7 @@ _HIGHER, _LOWER, _NEITHER = Better
 _EVENTS, _LATENCY, _SCORES = Source.EVENTS, Source.LATENCY, Source.SCORES
 _SENT = "sent requests"  # those that our own cache did not answer
 _SCORED = (Dimension.MODEL, Dimension.RELEASE, Dimension.FEATURE)  # what a score tells of its answer
+SCORES = ("task_success", "thumb", "mrr", "ndcg@10", "judge_factuality", "judge_relevance")  # that metrics are made of
 _NO_SCORES = ScoreSums()
 
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from ops.cost.scopes import ScopeKind
 from ops.monitoring.histogram import Histogram
 from ops.monitoring.measured import EventSums, InUse, MonthEnd, ScoreSums, UserSums
+from ops.monitoring.metrics import SCORES
 from ops.monitoring.readings import Dimension, Source
 from ops.proportions import Share
 from ops.usage import ErrorType
@@ -102,8 +103,10 @@ def _of_events(
 ) -> dict[str | None, Histogram]:
     values = {**_values(tenant, window, by), "duration": duration}
     rows = connection.execute(statement("metric_bins"), values).all()
-    return {key: Histogram(counts, max(row.largest for row in rows if row.key == key))
-            for key, counts in _bins(rows).items()}  # fmt: skip
+    largest: dict[str | None, float] = {}
+    for row in rows:
+        largest[row.key] = max(row.largest, largest.get(row.key, 0.0))
+    return {key: Histogram(counts, largest[key]) for key, counts in _bins(rows).items()}
 
 
 def _bins(rows: Iterable[Any]) -> dict[str | None, dict[int, int]]:
@@ -116,14 +119,14 @@ def _bins(rows: Iterable[Any]) -> dict[str | None, dict[int, int]]:
 def scored(
     connection: sa.Connection, tenant: str, window: Window, by: Dimension | None
 ) -> dict[str | None, dict[str, ScoreSums]]:
-    """Sum up the scores of a window by their names."""
+    """Sum up the scores of a window that metrics are made of, by their names."""
     key = sa.null() if by is None else scores.c[by.value]
     rows = connection.execute(
         sa.select(
             key.label("key"), scores.c.metric, sa.func.count().label("n"), sa.func.sum(scores.c.value).label("total"),
             sa.func.count().filter(scores.c.value > 0).label("above_zero"),
         )
-        .where(scores.c.tenant_id == tenant, *_within(scores.c.occurred_at, window))
+        .where(scores.c.tenant_id == tenant, scores.c.metric.in_(SCORES), *_within(scores.c.occurred_at, window))
         .group_by(scores.c.metric, *(() if by is None else (key,)))
     )  # fmt: skip
     found: dict[str | None, dict[str, ScoreSums]] = {}

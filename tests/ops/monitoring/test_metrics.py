@@ -13,6 +13,7 @@ from ops.errors import InvalidValue, UnknownName
 from ops.monitoring.histogram import Histogram
 from ops.monitoring.measured import EventSums, InUse, MonthEnd, ScoreSums, UserSums
 from ops.monitoring.metrics import METRICS, WINDOWS, find
+from ops.monitoring.metrics import SCORES as SCORES_READ
 from ops.monitoring.readings import Dimension, Reading, ReadingStatus, Source, span_of
 from ops.proportions import Share
 from ops.rollup import latency_bin
@@ -59,8 +60,9 @@ VALUES = {
 }  # fmt: skip
 
 
-def test_values_are_of_every_metric() -> None:
+def test_values_are_of_every_metric_and_of_every_score_that_is_read() -> None:
     assert set(VALUES) == set(METRICS)
+    assert set(SCORES) == set(SCORES_READ)
 
 
 @pytest.mark.parametrize("name", VALUES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -169,10 +169,13 @@ def test_latency_follows_late_and_corrected_events(engine: sa.Engine) -> None:
     assert read(engine, Source.LATENCY, HALVES) == {None: histogram([100.0, 200.0, 50.0])}
 
 
-def correct(engine: sa.Engine, corrected: UsageEvent, at: datetime = NOW) -> None:
+SEEN = datetime(2100, 1, 1, tzinfo=UTC)  # after it was stored
+
+
+def correct(engine: sa.Engine, corrected: UsageEvent) -> None:
     writer = Writer(Target(engine, "default"), corrects=True)
-    loaded = writer.write(Batch(events=[corrected]), Origin("log", "jsonl", "by hand"), at)
-    assert loaded.updated == 1
+    loaded = writer.write(Batch(events=[corrected]), Origin("log", "jsonl", "by hand"), SEEN)
+    assert loaded.corrected == 1
 
 
 def test_largest_latency_is_unknown_where_events_are_no_longer_kept(engine: sa.Engine) -> None:
