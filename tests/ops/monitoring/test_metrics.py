@@ -158,6 +158,13 @@ def test_reading_as_json_tells_unit_direction_and_what_it_rests_on() -> None:
     }  # fmt: skip
 
 
+def test_facts_of_a_metric_are_what_the_catalogue_shows() -> None:
+    assert find("relevance").facts() == {
+        "name": "relevance", "group": "quality", "unit": "score", "better": "higher", "min_n": 30,
+        "by": ["model", "release", "feature"], "formula": "mean of the scores `judge_relevance`",
+    }  # fmt: skip
+
+
 def test_users_are_of_full_days_before_the_end() -> None:
     midnight = datetime(2026, 3, 5, tzinfo=UTC)
     assert span_of(Source.USER_DAY, HOUR) == Window(midnight - DAY, midnight)
