@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
+from ops.monitoring.vendor_status import PageState, Reading, worst
 from ops.proportions import Share
 from ops.usage import ErrorType
 
@@ -17,7 +18,7 @@ from ops.usage import ErrorType
 class Sample(NamedTuple):
     """A value (None: there is none), how many observations it rests on, and what there is to say of it."""
 
-    value: float | Decimal | None
+    value: float | Decimal | str | None
     n: int
     detail: str = ""
 
@@ -147,3 +148,17 @@ class InUse:
         n = sum(self.requests.values())
         most = sorted(self.requests.items(), key=lambda pair: (-pair[1], pair[0]))
         return Sample(len(most) or None, n, ", ".join(f"{name} {100 * count / n:.3g} %" for name, count in most))
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The status pages of vendors, as they were read last."""
+
+    readings: Mapping[str, Reading] = field(default_factory=dict)  # by vendor
+
+    @property
+    def gravest(self) -> Sample:
+        """The gravest state that any page says; of those that cannot be read nobody knows."""
+        said = [reading.state for reading in self.readings.values() if reading.state is not PageState.UNKNOWN]
+        words = "; ".join(f"{vendor}: {reading.words()}" for vendor, reading in self.readings.items())
+        return Sample(worst(said).value if said else None, len(said), words)

@@ -12,7 +12,7 @@ from datetime import timedelta
 from ops.errors import UnknownName
 from ops.monitoring.baselines import sufficient_n
 from ops.monitoring.histogram import Histogram
-from ops.monitoring.measured import EventSums, InUse, MonthEnd, Sample, ScoreSums, UserSums, rate
+from ops.monitoring.measured import EventSums, InUse, MonthEnd, Pages, Sample, ScoreSums, UserSums, rate
 from ops.monitoring.readings import Better, Dimension, Group, Metric, Source, Unit
 from ops.proportions import Share
 from ops.usage import ErrorType
@@ -35,7 +35,8 @@ _HIGHER, _LOWER, _NEITHER = Better
 _EVENTS, _LATENCY, _SCORES = Source.EVENTS, Source.LATENCY, Source.SCORES
 _SENT = "sent requests"  # those that our own cache did not answer
 _SCORED = (Dimension.MODEL, Dimension.RELEASE, Dimension.FEATURE)  # what a score tells of its answer
-SCORES = ("task_success", "thumb", "mrr", "ndcg@10", "judge_factuality", "judge_relevance")  # that metrics are made of
+# The scores that metrics are made of; an evaluation run and every source write them under these names.
+SCORES = ("task_success", "thumb", "retrieval_mrr", "retrieval_ndcg", "judge_factuality", "judge_relevance")
 _NO_SCORES = ScoreSums()
 
 
@@ -99,6 +100,10 @@ def _versions(used: InUse) -> Sample:
     return used.versions
 
 
+def _gravest(pages: Pages) -> Sample:
+    return pages.gravest
+
+
 _LIST = (
     Metric("task_success_rate", _QUALITY, Unit.SHARE, _HIGHER, MIN_MEAN, _SCORES,
            "mean of the scores `task_success` (0 or 1)", _mean_of("task_success"), _SCORED),
@@ -107,9 +112,10 @@ _LIST = (
     Metric("thumbs_down_rate", _QUALITY, Unit.SHARE, _LOWER, MIN_MEAN, _SCORES,
            "scores `thumb` of 0 and below / scores `thumb`", _thumbs(lambda thumbs: thumbs.not_above), _SCORED),
     Metric("retrieval_mrr", _QUALITY, Unit.SCORE, _HIGHER, MIN_MEAN, _SCORES,
-           "mean of the scores `mrr`: 1 / rank of the first relevant document", _mean_of("mrr"), _SCORED),
-    Metric("retrieval_ndcg_at_10", _QUALITY, Unit.SCORE, _HIGHER, MIN_MEAN, _SCORES,
-           "mean of the scores `ndcg@10`", _mean_of("ndcg@10"), _SCORED),
+           "mean of the scores `retrieval_mrr`: 1 / rank of the first relevant document", _mean_of("retrieval_mrr"),
+           _SCORED),
+    Metric("retrieval_ndcg", _QUALITY, Unit.SCORE, _HIGHER, MIN_MEAN, _SCORES,
+           "mean of the scores `retrieval_ndcg`, at the k of their evaluation", _mean_of("retrieval_ndcg"), _SCORED),
     Metric("factuality", _QUALITY, Unit.SCORE, _HIGHER, MIN_MEAN, _SCORES,
            "mean of the scores `judge_factuality`", _mean_of("judge_factuality"), _SCORED),
     Metric("relevance", _QUALITY, Unit.SCORE, _HIGHER, MIN_MEAN, _SCORES,
@@ -157,6 +163,9 @@ _LIST = (
            "models of the requests, with their shares", _versions),
     Metric("prompt_versions_in_use", _SYSTEM, Unit.VERSIONS, _NEITHER, 1, Source.PROMPTS,
            "prompt versions that requests name, with their shares", _versions),
+    Metric("vendor_status", _SYSTEM, Unit.STATE, _NEITHER, 1, Source.PAGES,
+           "the gravest state that a vendor's status page says; n: pages that could be read", _gravest,
+           (Dimension.VENDOR,)),
 )  # fmt: skip
 
 METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _LIST}

@@ -46,6 +46,7 @@ class Unit(StrEnum):
     REQUESTS = "requests"
     USD = "USD"
     VERSIONS = "versions"
+    STATE = "state"
 
 
 class Dimension(StrEnum):
@@ -77,6 +78,7 @@ class Source(StrEnum):
     PROJECTION = "projection"  # MonthEnd
     MODELS = "models"  # InUse
     PROMPTS = "prompt versions"  # InUse
+    PAGES = "status pages"  # Pages
 
 
 _FULL_DAYS = {Source.USER_DAY: timedelta(days=1), Source.USER_MONTH: timedelta(days=30)}
@@ -130,7 +132,7 @@ class Reading:
     metric: Metric
     key: str | None
     window: Window
-    value: float | Decimal | None
+    value: float | Decimal | str | None
     n: int
     detail: str = ""
 
@@ -168,4 +170,5 @@ _WORDS: Mapping[Unit, Callable[[Any], str]] = {
     Unit.REQUESTS: lambda value: f"{value:,.4g} requests",
     Unit.USD: usd,
     Unit.VERSIONS: lambda value: f"{value:,}",
+    Unit.STATE: str,
 }

@@ -14,12 +14,13 @@ import sqlalchemy as sa
 
 from ops.cost.scopes import ScopeKind
 from ops.monitoring.histogram import Histogram
-from ops.monitoring.measured import EventSums, InUse, MonthEnd, ScoreSums, UserSums
+from ops.monitoring.measured import EventSums, InUse, MonthEnd, Pages, ScoreSums, UserSums
 from ops.monitoring.metrics import SCORES
 from ops.monitoring.readings import Dimension, Source
 from ops.proportions import Share
 from ops.usage import ErrorType
 from ops.window import Window, floor_hour
+from tasks.stores import vendor_statuses
 from tasks.stores.sql import statement
 from tasks.stores.tables import cost_projections, scores, usage_daily_users, usage_events
 
@@ -183,6 +184,16 @@ def _in_use(column: sa.Column[str]) -> Callable[..., dict[str | None, InUse]]:
     return read
 
 
+def pages(connection: sa.Connection, tenant: str, window: Window, by: Dimension | None) -> dict[str | None, Pages]:
+    """Return what vendors' status pages say at the end of the window."""
+    rows = vendor_statuses.known(connection, tenant)
+    found = {vendor: vendor_statuses.reading(row, window.end) for vendor, row in rows.items()}
+    readings = {vendor: reading for vendor, reading in found.items() if reading is not None}
+    if by is not None:
+        return {vendor: Pages({vendor: reading}) for vendor, reading in readings.items()}
+    return {None: Pages(readings)} if readings else {}
+
+
 def _within(time: sa.ColumnElement[Any], window: Window) -> tuple[sa.ColumnElement[bool], ...]:
     return time >= window.start, time < window.end
 
@@ -197,4 +208,5 @@ _READERS: Mapping[Source, Callable[[sa.Connection, str, Window, Dimension | None
     Source.PROJECTION: projected,
     Source.MODELS: _in_use(usage_events.c.model),
     Source.PROMPTS: _in_use(usage_events.c.prompt_version),
+    Source.PAGES: pages,
 }

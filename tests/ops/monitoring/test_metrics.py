@@ -11,10 +11,12 @@ import pytest
 import ops.monitoring
 from ops.errors import InvalidValue, UnknownName
 from ops.monitoring.histogram import Histogram
-from ops.monitoring.measured import EventSums, InUse, MonthEnd, ScoreSums, UserSums
+from ops.monitoring.measured import EventSums, InUse, MonthEnd, Pages, ScoreSums, UserSums
 from ops.monitoring.metrics import METRICS, WINDOWS, find
 from ops.monitoring.metrics import SCORES as SCORES_READ
 from ops.monitoring.readings import Dimension, Reading, ReadingStatus, Source, span_of
+from ops.monitoring.vendor_status import PageState, StatusPage
+from ops.monitoring.vendor_status import Reading as StatusReading
 from ops.proportions import Share
 from ops.rollup import latency_bin
 from ops.window import Window
@@ -30,14 +32,17 @@ EVENTS = EventSums(
 )  # fmt: skip
 LATENCY = Histogram({latency_bin(100): 900, latency_bin(2000): 100}, 2005.0)
 SCORES = {
-    "task_success": ScoreSums(50, 40.0, 40), "thumb": ScoreSums(40, 10.0, 25), "mrr": ScoreSums(30, 15.0, 20),
-    "ndcg@10": ScoreSums(30, 12.0, 20), "judge_factuality": ScoreSums(30, 27.0, 30),
-    "judge_relevance": ScoreSums(30, 24.0, 30),
+    "task_success": ScoreSums(50, 40.0, 40), "thumb": ScoreSums(40, 10.0, 25),
+    "retrieval_mrr": ScoreSums(30, 15.0, 20), "retrieval_ndcg": ScoreSums(30, 12.0, 20),
+    "judge_factuality": ScoreSums(30, 27.0, 30), "judge_relevance": ScoreSums(30, 24.0, 30),
 }  # fmt: skip
+READ = StatusReading(now=END, read_at=END, page=StatusPage(state=PageState.OPERATIONAL, description="fine"))
+OUT = StatusReading(now=END, read_at=END, page=StatusPage(state=PageState.PARTIAL_OUTAGE, description="slow"))
+PAGES = Pages({"anthropic": READ, "google": StatusReading(now=END, error="timed out"), "openai": OUT})
 VALUES = {
     "task_success_rate": (SCORES, 40 / 50, 50), "thumbs_up_rate": (SCORES, 25 / 40, 40),
     "thumbs_down_rate": (SCORES, (40 - 25) / 40, 40), "retrieval_mrr": (SCORES, 15 / 30, 30),
-    "retrieval_ndcg_at_10": (SCORES, 12 / 30, 30), "factuality": (SCORES, 27 / 30, 30),
+    "retrieval_ndcg": (SCORES, 12 / 30, 30), "factuality": (SCORES, 27 / 30, 30),
     "relevance": (SCORES, 24 / 30, 30),
     "latency_p50_ms": (LATENCY, 100, 1000), "latency_p95_ms": (LATENCY, 2000, 1000),
     "latency_p99_ms": (LATENCY, 2000, 1000), "latency_max_ms": (LATENCY, 2005.0, 1000),
@@ -56,6 +61,7 @@ VALUES = {
     "response_cache_hit_rate": (EVENTS, 60 / 100, 100), "embedding_cache_hit_rate": (EVENTS, 70 / 80, 80),
     "prompt_cache_hit_rate": (EVENTS, 250 / 1000, 400),
     "requests_in_flight": (EVENTS, 1_800_000 / 3_600_000, 900),
+    "vendor_status": (PAGES, "partial outage", 2),
     "models_in_use": (InUse({"a": 3, "b": 1}), 2, 4), "prompt_versions_in_use": (InUse({"p1": 5}), 1, 5),
 }  # fmt: skip
 
@@ -70,7 +76,11 @@ def test_metric_is(name: str) -> None:
     sums, value, n = VALUES[name]
     found = find(name).read("gpt-4o", sums, HOUR)
     assert (found.key, found.n, found.status) == ("gpt-4o", n, ReadingStatus.MEASURED)
-    assert float(found.value or 0) == pytest.approx(float(value), rel=0.01 if isinstance(sums, Histogram) else 1e-12)
+    if isinstance(value, str):
+        assert (found.value, found.words()) == (value, value)
+    else:
+        rel = 0.01 if isinstance(sums, Histogram) else 1e-12
+        assert float(found.value or 0) == pytest.approx(float(value), rel=rel)
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -84,7 +94,7 @@ def test_metric_without_data_is_insufficient_never_zero(name: str) -> None:
 EMPTY = {
     Source.EVENTS: EventSums(minutes=60), Source.LATENCY: Histogram(), Source.FIRST_TOKEN: Histogram(),
     Source.SCORES: {}, Source.USER_DAY: UserSums(), Source.USER_MONTH: UserSums(), Source.PROJECTION: MonthEnd(),
-    Source.MODELS: InUse(), Source.PROMPTS: InUse(),
+    Source.MODELS: InUse(), Source.PROMPTS: InUse(), Source.PAGES: Pages(),
 }  # fmt: skip
 
 
@@ -131,6 +141,13 @@ def test_cost_of_requests_without_a_price_is_not_zero() -> None:
 def test_largest_latency_that_nobody_knows_is_unknown() -> None:
     found = find("latency_max_ms").read(None, Histogram({10: 5}), HOUR)
     assert (found.status, found.words()) == (ReadingStatus.UNKNOWN, "unknown")
+
+
+def test_vendor_status_names_every_page_and_those_that_cannot_be_read() -> None:
+    found = find("vendor_status").read(None, PAGES, HOUR)
+    assert found.detail == "anthropic: operational: fine; google: unknown: timed out; openai: partial outage: slow"
+    unread = find("vendor_status").read(None, Pages({"google": StatusReading(now=END)}), HOUR)
+    assert unread.words() == "insufficient data (0 of 1)"
 
 
 def test_versions_are_named_with_their_shares_the_most_used_first() -> None:

@@ -12,15 +12,16 @@ import pytest
 import sqlalchemy as sa
 
 from ops.monitoring.histogram import Histogram
-from ops.monitoring.measured import EventSums, InUse, MonthEnd, ScoreSums, UserSums
+from ops.monitoring.measured import EventSums, InUse, MonthEnd, Pages, ScoreSums, UserSums
 from ops.monitoring.readings import Dimension, Source
+from ops.monitoring.vendor_status import PageState
 from ops.proportions import Share
 from ops.rollup import latency_bin
 from ops.usage import Status, UsageEvent
 from ops.window import Window
 from tasks.sources.interface import Batch
 from tasks.stores import metrics
-from tasks.stores.tables import cost_projections, scores, usage_daily_users, usage_events
+from tasks.stores.tables import cost_projections, scores, usage_daily_users, usage_events, vendor_statuses
 from tasks.write_usage import Origin, Target, Writer
 from tests.hand_made import DAY, HOUR, MINUTE, MOMENT, NOW, event, failed, insert, load, score_row
 
@@ -239,6 +240,21 @@ def test_projection_is_the_last_one_of_the_day(engine: sa.Engine) -> None:
         "chat": MonthEnd(Decimal(200), 20), "search": MonthEnd(Decimal(100), 20),
     }  # fmt: skip
     assert read(engine, Source.PROJECTION, Window.before(NOW + DAY + HOUR, HOUR)) == {}
+
+
+def test_pages_are_as_they_stand_at_the_end_of_the_window(engine: sa.Engine) -> None:
+    page = {"state": "degraded performance", "description": "slow"}
+    row = {"components": [], "status_url": "https://status.openai.com", "read_at": NOW - MINUTE, "page": page}
+    insert(engine, vendor_statuses, [
+        {**row, "vendor": "openai"}, {**row, "vendor": "anthropic", "status_url": None, "page": None},
+        {**row, "vendor": "google", "tenant_id": "other"},
+    ])  # fmt: skip
+    found = read(engine, Source.PAGES)
+    assert found[None].readings["openai"].state is PageState.DEGRADED
+    assert list(found[None].readings) == ["openai"]
+    assert read(engine, Source.PAGES, by=Dimension.VENDOR) == {"openai": Pages(found[None].readings)}
+    later = read(engine, Source.PAGES, Window(NOW, NOW + HOUR))
+    assert later[None].readings["openai"].state is PageState.UNKNOWN
 
 
 def test_versions_in_use_are_counted_with_failures(engine: sa.Engine) -> None:
