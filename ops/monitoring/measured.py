@@ -28,6 +28,14 @@ def rate(share: Share) -> Sample:
     return Sample(share.rate, share.n)
 
 
+def cached(hits: int, told: int, requests: int) -> Share:
+    """Return what a cache answered of the requests that went through it: those of which a source tells hit or miss.
+
+    Some gateways tell of hits alone. Then nobody knows which others it was asked for, and it is a share of all.
+    """
+    return Share(hits, requests if told == hits > 0 else told)
+
+
 NOT_OURS = (ErrorType.CLIENT, ErrorType.CONTENT_FILTER)  # failures that are no service's fault
 _NONE = Share(0, 0)
 

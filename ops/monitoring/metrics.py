@@ -148,10 +148,10 @@ _LIST = (
            "what the month was last projected to cost; n: days of history", _projected, (Dimension.FEATURE,)),
 
     Metric("response_cache_hit_rate", _SYSTEM, Unit.SHARE, _HIGHER, MIN_ELIGIBLE, _EVENTS,
-           "chats and completions that our cache answered / those that went through it",
+           "chats and completions that our cache answered / those that went through it (all, if only hits are told)",
            _share(lambda sums: sums.answers_cached)),
     Metric("embedding_cache_hit_rate", _SYSTEM, Unit.SHARE, _HIGHER, MIN_ELIGIBLE, _EVENTS,
-           "embedding calls that our cache answered / those that went through it",
+           "embedding calls that our cache answered / those that went through it (all, if only hits are told)",
            _share(lambda sums: sums.embeddings_cached)),
     Metric("prompt_cache_hit_rate", _SYSTEM, Unit.SHARE, _HIGHER, MIN_ELIGIBLE, _EVENTS,
            "input tokens that the vendor had cached / input tokens of the requests that tell",

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from ops.cost.scopes import ScopeKind
 from ops.monitoring.histogram import Histogram
-from ops.monitoring.measured import EventSums, InUse, MonthEnd, Pages, ScoreSums, UserSums
+from ops.monitoring.measured import EventSums, InUse, MonthEnd, Pages, ScoreSums, UserSums, cached
 from ops.monitoring.metrics import SCORES
 from ops.monitoring.readings import Dimension, Source
 from ops.proportions import Share
@@ -48,8 +48,8 @@ def _event_sums(row: Any, window: Window) -> EventSums:
         minutes=window.length / timedelta(minutes=1), requests=row.requests, sent=row.sent,
         failures={name.value: getattr(row, name) for name in ErrorType},
         busy_ms=row.busy_ms, timed=row.timed, cost_usd=row.cost_usd, priced=row.priced,
-        answers_cached=Share(row.answer_hits, row.answers),
-        embeddings_cached=Share(row.embedding_hits, row.embeddings),
+        answers_cached=cached(row.answer_hits, row.answers_told, row.answers),
+        embeddings_cached=cached(row.embedding_hits, row.embeddings_told, row.embeddings),
         prompts_cached=Share(row.cached_tokens, row.input_tokens), prompts=row.prompts,
     )  # fmt: skip
 

@@ -14,9 +14,11 @@ SELECT CASE CAST(:by AS text) WHEN 'model' THEN model WHEN 'release' THEN releas
        coalesce(sum(cost_usd), 0) AS cost_usd,
        count(cost_usd) AS priced,
        count(*) FILTER (WHERE cache_hit AND operation IN ('chat', 'completion')) AS answer_hits,
-       count(cache_hit) FILTER (WHERE operation IN ('chat', 'completion')) AS answers,
+       count(cache_hit) FILTER (WHERE operation IN ('chat', 'completion')) AS answers_told,
+       count(*) FILTER (WHERE operation IN ('chat', 'completion')) AS answers,
        count(*) FILTER (WHERE cache_hit AND operation = 'embedding') AS embedding_hits,
-       count(cache_hit) FILTER (WHERE operation = 'embedding') AS embeddings,
+       count(cache_hit) FILTER (WHERE operation = 'embedding') AS embeddings_told,
+       count(*) FILTER (WHERE operation = 'embedding') AS embeddings,
        coalesce(sum(cached_tokens) FILTER (WHERE sent AND input_tokens IS NOT NULL), 0)::bigint AS cached_tokens,
        coalesce(sum(input_tokens) FILTER (WHERE sent AND cached_tokens IS NOT NULL), 0)::bigint AS input_tokens,
        count(*) FILTER (WHERE sent AND input_tokens + cached_tokens IS NOT NULL) AS prompts

@@ -11,7 +11,7 @@ import pytest
 import ops.monitoring
 from ops.errors import InvalidValue, UnknownName
 from ops.monitoring.histogram import Histogram
-from ops.monitoring.measured import EventSums, InUse, MonthEnd, Pages, ScoreSums, UserSums
+from ops.monitoring.measured import EventSums, InUse, MonthEnd, Pages, ScoreSums, UserSums, cached
 from ops.monitoring.metrics import METRICS, WINDOWS, find
 from ops.monitoring.metrics import SCORES as SCORES_READ
 from ops.monitoring.readings import Dimension, Reading, ReadingStatus, Source, span_of
@@ -124,6 +124,19 @@ def test_one_observation_less_than_needed_gives_no_value() -> None:
     enough, fewer = (EventSums(minutes=5, requests=n, sent=n, failures={"server": 1}) for n in (52, 51))
     assert metric.read(None, enough, HOUR).value == 1 / 52
     assert metric.read(None, fewer, HOUR).words() == "insufficient data (51 of 52)"
+
+
+@pytest.mark.parametrize(
+    ("hits", "told", "share"),
+    [
+        pytest.param(3, 5, Share(3, 5), id="of those that are told hit or miss"),
+        pytest.param(0, 5, Share(0, 5), id="misses alone are told: it answers nothing"),
+        pytest.param(3, 3, Share(3, 20), id="of all, where hits alone are told"),
+        pytest.param(0, 0, Share(0, 0), id="unknown where nothing is told: perhaps there is no cache"),
+    ],
+)
+def test_cached_is(hits: int, told: int, share: Share) -> None:
+    assert cached(hits, told, 20) == share
 
 
 def test_cost_says_how_many_requests_have_no_price() -> None:
