@@ -13,7 +13,21 @@ try:
 except ModuleNotFoundError:  # the base install is the library alone
     sys.exit('the command needs more packages: pip install "watchkeeper[ops]"')
 
-COMMANDS = ("alerts", "config", "cost", "db", "demo", "ingest", "receive", "rollout", "rollup", "run", "simulate", "up")
+COMMANDS = (
+    "alerts",
+    "config",
+    "cost",
+    "db",
+    "demo",
+    "ingest",
+    "metrics",
+    "receive",
+    "rollout",
+    "rollup",
+    "run",
+    "simulate",
+    "up",
+)
 
 
 class Commands(click.Group):

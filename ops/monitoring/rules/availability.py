@@ -11,15 +11,16 @@ from dataclasses import dataclass
 
 from ops.monitoring.alerts import Condition, Json, Status, Summary, Tier, percent
 from ops.monitoring.baselines import sufficient_n
+from ops.monitoring.measured import NOT_OURS
+from ops.monitoring.metrics import ERROR_LIMIT, FAILURE_BUDGET, find
 from ops.monitoring.traffic import SUCCESS, WINDOWS, Shares
 from ops.proportions import Share
 
-ERROR_LIMIT = 0.05
-BUDGET = 0.005  # the share of requests that may fail
+BUDGET = FAILURE_BUDGET
 AVAILABILITY_LIMIT = 1 - BUDGET
 CLEAR = 0.8 * BUDGET  # hysteresis: clears below 0.4 % failures
-MIN_REQUESTS = sufficient_n(ERROR_LIMIT)
-PASSED = frozenset({SUCCESS, "client", "content_filter"})  # the last two are no service's fault
+MIN_REQUESTS = find("error_rate").min_n
+PASSED = frozenset({SUCCESS, *NOT_OURS})
 _MONTH_H = 30 * 24
 
 

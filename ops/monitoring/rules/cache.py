@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ops.monitoring.alerts import Condition, Status, Summary, Tier, percent
+from ops.monitoring.metrics import CACHE_LIMIT, find
 from ops.proportions import Share
 
-LIMIT = 0.70
+LIMIT = CACHE_LIMIT
 CLEAR = 0.72
-MIN_ELIGIBLE = 50  # with fewer requests there is little to save, and nothing worth a message
+MIN_ELIGIBLE = find("embedding_cache_hit_rate").min_n
 GRACE = timedelta(minutes=15)  # a new deployment starts cold
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ops.monitoring.alerts import Condition, Status, Summary, Tier, percent
-from ops.monitoring.baselines import Maturity, sufficient_n
+from ops.monitoring.baselines import Maturity
+from ops.monitoring.metrics import find
 from ops.proportions import Share
 
 FACTOR = 2
 LIMIT = 0.05
 CLEAR = 0.04
-MIN_REQUESTS = sufficient_n(LIMIT)
+MIN_REQUESTS = find("latency_p95_ms").min_n
 
 
 @dataclass(frozen=True, slots=True)
