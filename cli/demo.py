@@ -32,8 +32,9 @@ def command(as_of: datetime | None, seed: int, days: int, rate: float, out: Path
     from tasks.load_settings import load_settings
 
     quieten_prefect(load_settings())
+    from cli.demo_play import play
     from cli.demo_report import print_report, report_json
-    from cli.demo_story import Story, play
+    from cli.demo_story import Story
 
     today = (checked_time("--as-of", as_of) or datetime.now(UTC)).replace(hour=0, minute=0, second=0, microsecond=0)
     result = play(Story(today=today, seed=seed, history_days=days, rate=rate), out, quiet=as_json)
