@@ -1,0 +1,245 @@
+"""Run a golden set: ask each question once, score what comes, and account for every dollar.
+
+Before it: `tasks/plan_evaluations.py`. After it: rows of `scores`, which rules and baselines judge, and of
+`evaluation_runs`.
+
+A call is three steps: reserve (a transaction), ask, settle (a transaction, with its scores). A run whose process was
+killed is gone on with by the next one: what is settled is not asked again; a call between its two transactions may have
+been made, so it is accounted at its reserved price, counted as interrupted, and not made again. A call that fails is
+counted by its kind and has no score.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import sqlalchemy as sa
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from ops.errors import Incomplete, InvalidValue, Unavailable, WatchkeeperError
+from ops.monitoring import retrieval
+from ops.monitoring.evaluation_calls import Outcome, Step, charge
+from ops.monitoring.golden import GoldenItem
+from ops.monitoring.rubric import judge_messages, read_verdict
+from ops.monitoring.scorers import SIMILARITY, score_answer, similarity
+from ops.scores import Score
+from tasks.ask_endpoint import Line, Reply
+from tasks.plan_evaluations import Plan
+from tasks.price_calls import Tariff
+from tasks.settings import Endpoint, Settings
+from tasks.stores import evaluation_runs as store
+
+Marks = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An endpoint that can be asked, and what that costs."""
+
+    line: Line
+    tariff: Tariff
+
+
+def run_set(
+    engine: sa.Engine, http: httpx.Client, settings: Settings, plan: Plan, clock: Callable[[], datetime]
+) -> sa.Row[Any]:
+    """Run a plan, or go on with it, and return its row of `evaluation_runs`.
+
+    Raises:
+        Incomplete, InvalidValue, NotFound, Unavailable: the golden set.
+        InvalidValue: nothing says what a call costs.
+        Unavailable: another process runs it.
+    """
+    items, now = plan.items(), clock()
+    asked = _asked(http, settings, plan, now)
+    row = {
+        "name": plan.name, "fingerprint": plan.fingerprint(items), "started_at": now, "items": len(items),
+        "model": plan.model, "judge_version": plan.judge_version, "budget_usd": plan.budget_usd,
+    }  # fmt: skip
+    with store.held(engine, settings.tenant, plan.name) as is_ours:
+        if not is_ours:
+            raise Unavailable(f"evaluation set {plan.name}", "another process runs it")
+        with engine.begin() as connection:
+            run = store.open_run(connection, settings.tenant, row)
+        if run.is_open:
+            state = _Running(engine, plan, run, asked).all(items)
+            with engine.begin() as connection:
+                store.finish(connection, settings.tenant, run.run_id, state, clock())
+        with engine.connect() as connection:
+            return store.one_run(connection, settings.tenant, run.run_id)
+
+
+@task(name="run_evaluation", cache_policy=NO_CACHE, persist_result=False)
+def run_evaluation(
+    engine: sa.Engine, http: httpx.Client, settings: Settings, plan: Plan, clock: Callable[[], datetime]
+) -> sa.Row[Any]:
+    """Run `run_set`."""
+    return run_set(engine, http, settings, plan, clock)
+
+
+@dataclass(slots=True)
+class Ran:
+    """What became of several plans."""
+
+    runs: list[sa.Row[Any]] = field(default_factory=list)
+    failures: list[WatchkeeperError] = field(default_factory=list)
+
+    @property
+    def failure(self) -> Incomplete | None:
+        """Say which plans could not be run."""
+        count = len(self.runs) + len(self.failures)
+        return Incomplete("evaluation", count, self.failures) if self.failures else None
+
+
+def run_all(plans: Iterable[Plan], run: Callable[[Plan], sa.Row[Any]]) -> Ran:
+    """Run one plan after the other; one that fails does not stop the others."""
+    done = Ran()
+    for plan in plans:
+        try:
+            done.runs.append(run(plan))
+        except WatchkeeperError as error:
+            done.failures.append(error)
+    return done
+
+
+def _asked(http: httpx.Client, settings: Settings, plan: Plan, now: datetime) -> dict[Step, _Asked]:
+    """Return whom the plan asks, each with a price: what cannot be reserved is not begun."""
+    places: dict[Step, tuple[str, Endpoint | None]] = {
+        Step.ANSWER: (f"evaluation.sets.{plan.name}.endpoint", plan.endpoint),
+        Step.EMBEDDING: ("evaluation.embeddings", plan.embeddings),
+        Step.JUDGE: ("evaluation.judge", plan.judge),
+    }
+    found = {
+        step: _Asked(Line(http, endpoint), Tariff(place, endpoint, settings.overrides, now))
+        for step, (place, endpoint) in places.items() if endpoint is not None
+    }  # fmt: skip
+    for step, each in found.items():
+        each.tariff.reserve("", answers=step is not Step.EMBEDDING)
+    return found
+
+
+class _Running:
+    """A run that is under way, on several threads."""
+
+    def __init__(self, engine: sa.Engine, plan: Plan, run: store.Run, asked: dict[Step, _Asked]) -> None:
+        self.engine, self.plan, self.run, self.asked = engine, plan, run, asked
+        self.is_spent = False
+        with engine.connect() as connection:
+            before = store.calls(connection, run.tenant, run.run_id)
+        self.before = {(call.item_id, call.step): call for call in before}
+
+    def all(self, items: list[GoldenItem]) -> str:
+        """Ask and score every item; return the state in which that ended."""
+        pool = ThreadPoolExecutor(self.plan.concurrency, "evaluate")
+        try:
+            for future in [pool.submit(self.one, item) for item in items]:
+                future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)  # after an error, and when somebody stops us, nothing more is asked
+        return "out of budget" if self.is_spent else "done"
+
+    def one(self, item: GoldenItem) -> None:
+        """Take an item through its steps, as far as it gets."""
+        answer = item.answer if self.plan.endpoint is None else self._answer(item)
+        if answer is None:
+            return
+        if self.plan.embeddings and item.reference is not None:
+            self._similarity(item, answer, item.reference)
+        if self.plan.judge:
+            self._judge(item, answer)
+
+    def _answer(self, item: GoldenItem) -> str | None:
+        endpoint = self.plan.endpoint
+        assert endpoint is not None  # noqa: S101  who calls it has looked
+        line, tariff = self.asked[Step.ANSWER].line, self.asked[Step.ANSWER].tariff
+        if endpoint.kind == "retrieval":
+            reserved = tariff.reserve(item.query)
+            return self._call(
+                item, Step.ANSWER, reserved, lambda: line.retrieve(item.query, self.plan.k), self._of_documents
+            )
+        messages = [{"role": "system", "content": endpoint.system}] if endpoint.system else []
+        messages.append({"role": "user", "content": item.query})
+        reserved = tariff.reserve(endpoint.system, item.query)
+        return self._call(item, Step.ANSWER, reserved, lambda: line.chat(messages), self._of_text)
+
+    def _of_documents(self, item: GoldenItem, reply: Reply) -> Marks:
+        return retrieval.score_ranking(item.expected, reply.documents or (), self.plan.k) if item.expected else {}
+
+    def _of_text(self, item: GoldenItem, reply: Reply) -> Marks:
+        return score_answer(self.plan.scorers, item, reply.text)
+
+    def _similarity(self, item: GoldenItem, answer: str, reference: str) -> None:
+        line, tariff = self.asked[Step.EMBEDDING].line, self.asked[Step.EMBEDDING].tariff
+        reserved = tariff.reserve(answer, reference, answers=False)
+        self._call(item, Step.EMBEDDING, reserved, lambda: line.embed([answer, reference]),
+                   lambda _, reply: {SIMILARITY: similarity(*reply.vectors)})  # fmt: skip
+
+    def _judge(self, item: GoldenItem, answer: str) -> None:
+        rubric = self.plan.rubric
+        assert rubric is not None  # noqa: S101  there is a judge
+        line, tariff = self.asked[Step.JUDGE].line, self.asked[Step.JUDGE].tariff
+        messages = judge_messages(rubric, item, answer)
+        reserved = tariff.reserve(*(message["content"] for message in messages))
+        self._call(item, Step.JUDGE, reserved, lambda: line.chat(messages),
+                   lambda _, reply: read_verdict(rubric, reply.text))  # fmt: skip
+
+    def _call(
+        self, item: GoldenItem, step: Step, reserved: Decimal, ask: Callable[[], Reply],
+        score: Callable[[GoldenItem, Reply], Marks],
+    ) -> str | None:  # fmt: skip
+        """Reserve, ask and settle, and return the answer; what a run before this one did is not done again."""
+        before = self.before.get((item.item_id, step))
+        if before is not None:
+            return str(before.answer) if before.outcome == Outcome.OK else None
+        with self.engine.begin() as connection:
+            if not store.reserve(connection, self.run, item.item_id, step, reserved):
+                self.is_spent = True
+                return None
+        reply = ask()
+        outcome, detail, marks = _scored(item, reply, score)
+        cost, is_assumed = charge(outcome, reserved, self.asked[step].tariff.settle(reply.usage))
+        answer = json.dumps(reply.documents) if reply.documents is not None else reply.text
+        settled = store.Settled(
+            outcome=outcome, cost_usd=cost, is_assumed=is_assumed, answer=answer if outcome is Outcome.OK else None,
+            detail=detail, scores=[self._as_score(item, metric, value) for metric, value in marks.items()],
+        )  # fmt: skip
+        with self.engine.begin() as connection:
+            store.settle(connection, self.run, item.item_id, step, settled)
+        return settled.answer
+
+    def _as_score(self, item: GoldenItem, metric: str, value: float) -> Score:
+        plan, named = self.plan, f"{self.plan.prefix}{metric}"
+        return Score(
+            score_id=f"{plan.source}:{self.run.run_id}:{item.item_id}:{metric}", occurred_at=self.run.started_at,
+            metric=named, value=value, source=plan.source, judge_version=_version(plan, metric), model=plan.model,
+            release=plan.release, feature=plan.feature, prompt_version=plan.prompt_version, tags=item.tags or None,
+        )  # fmt: skip
+
+
+def _scored(
+    item: GoldenItem, reply: Reply, score: Callable[[GoldenItem, Reply], Marks]
+) -> tuple[Outcome, str | None, Marks]:
+    """Return the outcome, what went wrong, and the marks of a reply that can be scored."""
+    if reply.outcome is not Outcome.OK:
+        return reply.outcome, reply.detail, {}
+    try:
+        return Outcome.OK, None, score(item, reply)
+    except InvalidValue as error:  # vectors or a verdict that are none
+        return Outcome.GARBAGE, str(error), {}
+
+
+def _version(plan: Plan, metric: str) -> str | None:
+    """Say by whom or how a metric was judged: what another judge says of it is never compared."""
+    if metric.startswith("judge_"):
+        return plan.judge_version
+    if metric == SIMILARITY and plan.embeddings:
+        return plan.embeddings.model
+    return retrieval.versions(plan.k).get(metric)
