@@ -24,6 +24,7 @@ from tasks.settings import Endpoint
 MOST_BYTES = 16 * 1024 * 1024  # of one answer
 _SHOWN = 300
 _TOO_MANY = 429
+_MOST_TOKENS = 2**31
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 T = TypeVar("T")
 
@@ -124,6 +125,8 @@ class Line:
         try:
             limits = Limits(most_bytes=MOST_BYTES, longest_answer_s=self.endpoint.timeout_s)
             answer = received(self.http, request, limits)
+        except httpx.LocalProtocolError:  # its text quotes the header
+            return Reply(Outcome.UNREACHABLE, detail="HTTP cannot carry a header of ours: a line break in a key?")
         except (httpx.TransportError, Refusal) as error:
             return Reply(_kind(error), detail=_short(f"{type(error).__name__} {error}"))
         return _read(answer, read)
@@ -132,7 +135,7 @@ class Line:
 def _kind(error: Exception) -> Outcome:
     if isinstance(error, Refusal):
         return Outcome.GARBAGE
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.LocalProtocolError):
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
         return Outcome.UNREACHABLE
     return Outcome.TIMEOUT if isinstance(error, httpx.TimeoutException) else Outcome.BROKEN
 
@@ -162,9 +165,6 @@ def _usage(content: bytes) -> Usage | None:
         return None
     counts = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens) if usage else ()
     return usage if usage and all(count is None or 0 <= count <= _MOST_TOKENS for count in counts) else None
-
-
-_MOST_TOKENS = 2**31
 
 
 def _text(content: bytes) -> Reply:

@@ -99,7 +99,7 @@ class Ran:
         return Incomplete("evaluation", count, self.failures) if self.failures else None
 
 
-def run_all(plans: Iterable[Plan], run: Callable[[Plan], sa.Row[Any]]) -> Ran:
+def run_all(plans: Iterable[Plan], run: Callable[[Plan], Any]) -> Ran:
     """Run one plan after the other; one that fails does not stop the others."""
     done = Ran()
     for plan in plans:
@@ -111,7 +111,9 @@ def run_all(plans: Iterable[Plan], run: Callable[[Plan], sa.Row[Any]]) -> Ran:
 
 
 def _asked(http: httpx.Client, settings: Settings, plan: Plan, now: datetime) -> dict[Step, _Asked]:
-    """Return whom the plan asks, each with a price: what cannot be reserved is not begun."""
+    """Return whom the plan asks: what has no price, or could not be scored, is not begun."""
+    if plan.endpoint and plan.endpoint.kind == "retrieval":
+        retrieval.score_ranking({}, [], plan.k)
     places: dict[Step, tuple[str, Endpoint | None]] = {
         Step.ANSWER: (f"evaluation.sets.{plan.name}.endpoint", plan.endpoint),
         Step.EMBEDDING: ("evaluation.embeddings", plan.embeddings),

@@ -1,6 +1,6 @@
 """How evaluation runs went, as tables: marks with their number, failures by their kind, and what it cost.
 
-Before it: `tasks/run_evaluations.py`. After it: the artifact of `flows/run_evaluations.py` and `watchkeeper evaluations`.
+Before it: `tasks/run_evaluations.py`. After it: the flow's artifact, and `watchkeeper evaluations`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from ops.money import usd
 from ops.monitoring.evaluation_calls import Outcome, Step
 from tasks.run_evaluations import Ran
+from tasks.settings import PROBE_SET
 
 RUN_COLUMNS = ("Run", "State", "Items#", "Scored", "Failed calls", "Cost#")
 CALL_COLUMNS = ("Item", "Step", "Outcome", "Scores", "Cost#", "")
@@ -50,8 +51,9 @@ def not_asked(run: sa.Row[Any]) -> int | None:
     """Return how many items were never begun; None while it runs."""
     if run.outcomes is None:
         return None
-    first = Step.ANSWER if Step.ANSWER in run.outcomes else Step.JUDGE
-    return int(run.items) - sum(run.outcomes.get(first, {}).values())
+    first = Step.ANSWER if run.name != PROBE_SET else Step.JUDGE
+    begun: int = sum(run.outcomes.get(first, {}).values())
+    return int(run.items) - begun
 
 
 def _cost(run: sa.Row[Any]) -> str:
