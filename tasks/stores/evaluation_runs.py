@@ -144,7 +144,12 @@ def finish(connection: sa.Connection, tenant: str, run_id: str, state: str, now:
         outcomes.setdefault(step, {})[outcome] = n
     marks = sa.func.jsonb_each_text(_calls.scores).table_valued("key", "value")
     value = sa.cast(marks.c.value, sa.Double)
-    means = sa.select(marks.c.key, sa.func.count(), sa.func.avg(value)).where(*mine).group_by(marks.c.key)
+    means = (
+        sa.select(marks.c.key, sa.func.count(), sa.func.avg(value))
+        .select_from(evaluation_calls.join(marks, sa.true()))
+        .where(*mine)
+        .group_by(marks.c.key)
+    )
     results = {key: {"n": n, "mean": mean} for key, n, mean in connection.execute(means.order_by(marks.c.key))}
     assumed = sa.select(sa.func.coalesce(sa.func.sum(_calls.cost_usd), 0)).where(*mine, _calls.is_assumed)
     connection.execute(

@@ -39,7 +39,7 @@ def random_ranking(luck: Random) -> tuple[dict[str, int], list[str], int]:
 
 
 def ndcg_of_sklearn(judged: dict[str, int], ranked: list[str], k: int) -> float:
-    """Compute nDCG by another library, which ranks all documents: after what was served come k that are not relevant."""
+    """Compute nDCG by another library, which ranks all documents: behind those served come k that are irrelevant."""
     from sklearn.metrics import ndcg_score
 
     left = [document for document in judged if document not in ranked]

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import yaml
+
+from tasks.settings import Settings
+from tasks.stores.tables import evaluation_calls, evaluation_runs, scores
+from tests.api_server import ApiServer, api_server
+from tests.hand_made import rows_of
+from tests.model_api import ModelApi
+from tests.waiting import are_waiting
+
+ITEMS = 20
+CALL = Decimal("0.02")
+
+
+@dataclass
+class Gate:
+    """Holds back answers from the n-th question on, until it is opened."""
+
+    after: int
+    asked: int = 0
+    reached: Event = field(default_factory=Event)
+    opened: Event = field(default_factory=Event)
+
+    def __call__(self, question: str) -> None:
+        """Wait at the gate."""
+        self.asked += 1
+        if self.asked > self.after:
+            self.reached.set()
+            self.opened.wait(60)
+
+
+@pytest.fixture
+def api() -> ModelApi:
+    return ModelApi(answers={f"question {number}": "35 days" for number in range(ITEMS)})
+
+
+@pytest.fixture
+def server(api: ModelApi, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
+    """The endpoint of a configured set of ITEMS questions, asked two at a time."""
+    golden = [{"item_id": f"q{number:02}", "query": f"question {number}", "reference": "35 days"}
+              for number in range(ITEMS)]  # fmt: skip
+    (tmp_path / "golden.jsonl").write_text("".join(f"{json.dumps(item)}\n" for item in golden))
+    with api_server(api) as running:
+        endpoint = {"url": f"{running.url}/v1", "model": "assistant", "usd_per_call": float(CALL)}
+        one = {"name": "faq", "path": str(tmp_path / "golden.jsonl"), "endpoint": endpoint, "scorers": ["contains"],
+               "concurrency": 2}  # fmt: skip
+        (tmp_path / "settings.yaml").write_text(yaml.safe_dump({"evaluation": {"sets": [one]}}))
+        monkeypatch.setenv("WATCHKEEPER_CONFIG", str(tmp_path / "settings.yaml"))
+        yield running
+
+
+def start() -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "cli.main", "evaluations", "run", "faq", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()
+
+
+def kill_while_answers_are_waited_for(api: ModelApi, after: int) -> None:
+    gate = Gate(after)
+    api.before = gate
+    process = start()
+    assert gate.reached.wait(60)
+    kill(process)
+    api.before = lambda _: None
+    gate.opened.set()
+
+
+def kill_while_waiting_for(table: str, engine: sa.Engine, url: str) -> None:
+    """Kill a run inside a transaction, for certain: it waits for a lock that we hold."""
+    with engine.connect() as holder:
+        holder.execute(sa.text(f"LOCK TABLE watchkeeper.{table} IN EXCLUSIVE MODE"))
+        process = start()
+        assert are_waiting(url, 1)
+        kill(process)
+
+
+def counted(engine: sa.Engine) -> dict[str | None, int]:
+    found: dict[str | None, int] = {}
+    for call in rows_of(engine, evaluation_calls):
+        found[call.outcome] = found.get(call.outcome, 0) + 1
+    return found
+
+
+def test_run_killed_anywhere_scores_each_item_once_and_spends_no_dollar_twice(
+    server: ApiServer, api: ModelApi, engine: sa.Engine, database_url: str
+) -> None:
+    # Killed half-way, with calls on their way.
+    kill_while_answers_are_waited_for(api, after=ITEMS // 2)
+    first = counted(engine)
+    assert first.pop(None) in (1, 2)  # of two at a time
+    assert ITEMS // 2 - 1 <= first.pop("ok") <= ITEMS // 2
+    assert first == {}
+    # Killed before a call is made: its reservation is rolled back.
+    asked = api.questions.total()
+    kill_while_waiting_for("evaluation_calls", engine, database_url)
+    assert api.questions.total() == asked
+    # Killed after an answer came, before it is kept.
+    kill_while_waiting_for("scores", engine, database_url)
+    assert asked < api.questions.total() <= asked + 2
+
+    output, _ = start().communicate(timeout=60)
+    (row,) = json.loads(output)
+    counts = row["outcomes"]["answer"]
+    assert (row["state"], row["items"], row["not_asked"]) == ("done", ITEMS, 0)
+    assert len(rows_of(engine, evaluation_runs)) == 1  # one run, whatever happened to it
+    assert api.questions == {f"question {number}": 1 for number in range(ITEMS)}  # no question was asked twice
+    assert counts["ok"] + counts["interrupted"] == ITEMS
+    assert 2 <= counts["interrupted"] <= 4  # one or two of each of the two kills during calls
+    assert row["results"]["answer_contains"] == {"n": counts["ok"], "mean": 1.0}
+    kept: list[Any] = rows_of(engine, scores)
+    assert len(kept) == len({score.score_id for score in kept}) == counts["ok"]
+    # What the killed calls cost is taken to be what was reserved for them: each call once.
+    assert Decimal(str(row["spent_usd"])) == ITEMS * CALL == sum(c.cost_usd for c in rows_of(engine, evaluation_calls))
