@@ -93,7 +93,7 @@ class _Used(msgspec.Struct):
 
 @dataclass(slots=True)
 class Line:
-    """An endpoint, and the pace at which it is asked."""
+    """An endpoint, and the turnstile that who asks it has to pass."""
 
     http: httpx.Client
     endpoint: Endpoint
@@ -116,7 +116,6 @@ class Line:
         return self._ask("", {"query": query, "k": k}, _documents)
 
     def _ask(self, path: str, body: dict[str, Any], read: Callable[[bytes], Reply]) -> Reply:
-        self.turnstile.wait()
         key = self.endpoint.api_key.get_secret_value()
         request = self.http.build_request(
             "POST", self.endpoint.url.rstrip("/") + path, json=body, timeout=self.endpoint.timeout_s,

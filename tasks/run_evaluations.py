@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from threading import Condition
 from typing import Any
 
 import httpx
@@ -133,7 +134,8 @@ class _Running:
 
     def __init__(self, engine: sa.Engine, plan: Plan, run: store.Run, asked: dict[Step, _Asked]) -> None:
         self.engine, self.plan, self.run, self.asked = engine, plan, run, asked
-        self.is_spent = False
+        self.is_spent = self.is_stopped = False
+        self.on_their_way, self.one_is_back = 0, Condition()
         with engine.connect() as connection:
             before = store.calls(connection, run.tenant, run.run_id)
         self.before = {(call.item_id, call.step): call for call in before}
@@ -144,12 +146,22 @@ class _Running:
         try:
             for future in [pool.submit(self.one, item) for item in items]:
                 future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)  # after an error, and when somebody stops us, nothing more is asked
+        finally:  # after an error, and when somebody stops us, nothing more is asked
+            self.is_stopped = True
+            pool.shutdown(cancel_futures=True)
         return "out of budget" if self.is_spent else "done"
 
     def one(self, item: GoldenItem) -> None:
         """Take an item through its steps, as far as it gets."""
+        if self.is_stopped or self.is_spent:
+            return
+        try:
+            self._steps(item)
+        except BaseException:
+            self.is_stopped = True
+            raise
+
+    def _steps(self, item: GoldenItem) -> None:
         answer = item.answer if self.plan.endpoint is None else self._answer(item)
         if answer is None:
             return
@@ -201,11 +213,33 @@ class _Running:
         before = self.before.get((item.item_id, step))
         if before is not None:
             return str(before.answer) if before.outcome == Outcome.OK else None
-        with self.engine.begin() as connection:
-            if not store.reserve(connection, self.run, item.item_id, step, reserved):
-                self.is_spent = True
-                return None
-        reply = ask()
+        self.asked[step].line.turnstile.wait()
+        if not self._reserve(item, step, reserved):
+            return None
+        try:
+            return self._settle(item, step, reserved, ask(), score)
+        finally:
+            with self.one_is_back:
+                self.on_their_way -= 1
+                self.one_is_back.notify_all()
+
+    def _reserve(self, item: GoldenItem, step: Step, reserved: Decimal) -> bool:
+        """Reserve a call; while others are on their way, wait for what they leave of what is reserved for them."""
+        with self.one_is_back:
+            while not self.is_stopped:
+                with self.engine.begin() as connection:
+                    if store.reserve(connection, self.run, item.item_id, step, reserved):
+                        self.on_their_way += 1
+                        return True
+                if self.on_their_way == 0:
+                    self.is_spent = True
+                    return False
+                self.one_is_back.wait()
+        return False
+
+    def _settle(
+        self, item: GoldenItem, step: Step, reserved: Decimal, reply: Reply, score: Callable[[GoldenItem, Reply], Marks]
+    ) -> str | None:
         outcome, detail, marks = _scored(item, reply, score)
         cost, is_assumed = charge(outcome, reserved, self.asked[step].tariff.settle(reply.usage))
         answer = json.dumps(reply.documents) if reply.documents is not None else reply.text

@@ -42,7 +42,7 @@ def run_row(run: sa.Row[Any]) -> tuple[str, ...]:
 def failures(run: sa.Row[Any]) -> list[str]:
     """Name the calls that failed, by step and kind, and the items that the budget had no room for."""
     found = [f"{step}: {n:,} {outcome}" for step, counts in (run.outcomes or {}).items()
-             for outcome, n in counts.items() if outcome != Outcome.OK]  # fmt: skip
+             for outcome, n in sorted(counts.items()) if outcome != Outcome.OK]  # fmt: skip
     left = not_asked(run)
     return [*found, f"{left:,} not asked"] if left else found
 

@@ -14,7 +14,8 @@ import yaml
 from click.testing import CliRunner, Result
 
 from cli.main import watchkeeper
-from ops.errors import Incomplete, InvalidValue, NotFound, UnknownName
+from ops.errors import Incomplete, NotFound, UnknownName
+from tasks.load_settings import SettingsError
 from tasks.settings import Settings
 from tests.api_server import ApiServer, Fault, api_server
 from tests.model_api import ModelApi
@@ -146,7 +147,7 @@ def test_wrong_setting_is_told(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], reason: str
 ) -> None:
     configure(tmp_path, monkeypatch, "http://model/v1", **fields)
-    with pytest.raises(InvalidValue, match=reason):
+    with pytest.raises(SettingsError, match=reason):
         evaluations("run")
 
 

@@ -183,7 +183,8 @@ def test_probes_are_judged_as_they_are(
     api.verdict = lambda shown: '{"factuality": 1, "relevance": 5}' if shown["answer"] == "53 days" else "none"
     row = run(configure(*questions(1), judge={**JUDGE, "probes": str(probes)}), "judge-probes")
     assert (row.outcomes, row.model, api.questions) == ({"judge": {"ok": 1}}, None, {})
-    assert row.results == {"judge_factuality": {"n": 1, "mean": 0}, "judge_relevance": {"n": 1, "mean": 1}}
+    means = {"probe:judge_factuality": {"n": 1, "mean": 0}, "probe:judge_relevance": {"n": 1, "mean": 1}}
+    assert row.results == means
     found = [(score.metric, score.value, score.source, score.judge_version) for score in rows_of(engine, scores)]
     assert found == [
         ("probe:judge_factuality", 0.0, "probe", row.judge_version),
@@ -193,7 +194,7 @@ def test_probes_are_judged_as_they_are(
 
 
 def test_probes_that_we_bring_are_judged_by_default(run: Run, configure: Any) -> None:
-    assert run(configure(*questions(1), judge=JUDGE), "judge-probes").results["judge_factuality"]["n"] == 12
+    assert run(configure(*questions(1), judge=JUDGE), "judge-probes").results["probe:judge_factuality"]["n"] == 12
 
 
 def test_failures_are_counted_by_their_kind_and_are_never_quality(
@@ -229,10 +230,10 @@ def test_budget_is_reserved_before_the_call_and_never_exceeded(
 
 
 def test_what_a_call_did_not_cost_is_there_for_others(run: Run, configure: Any, server: ApiServer) -> None:
-    """10 answers reserve 600 output tokens each and take 10: one reservation fits at a time, all are asked."""
+    """10 answers reserve 600 output tokens each and take 10: one fits at a time, the others wait for it."""
     endpoint = {"usd_per_call": None, "model": "gpt-4o-mini", "parameters": {"max_tokens": 600}}
     reserved = 600 * Decimal("0.6e-6")
-    row = run(configure(*questions(10), endpoint=endpoint, budget_usd=reserved + 10 * JUDGED, concurrency=1))
+    row = run(configure(*questions(10), endpoint=endpoint, budget_usd=reserved + 10 * JUDGED, concurrency=4))
     assert (row.state, len(server.asked), row.spent_usd, row.assumed_usd) == ("done", 10, 10 * JUDGED, 0)
 
 

@@ -20,7 +20,7 @@ from tasks.stores.tables import evaluation_calls, evaluation_runs, scores
 from tests.api_server import ApiServer, api_server
 from tests.hand_made import rows_of
 from tests.model_api import ModelApi
-from tests.waiting import are_waiting
+from tests.waiting import comes_true
 
 ITEMS = 20
 CALL = Decimal("0.02")
@@ -35,7 +35,7 @@ class Gate:
     reached: Event = field(default_factory=Event)
     opened: Event = field(default_factory=Event)
 
-    def __call__(self, question: str) -> None:
+    def __call__(self, _question: str) -> None:
         """Wait at the gate."""
         self.asked += 1
         if self.asked > self.after:
@@ -84,13 +84,20 @@ def kill_while_answers_are_waited_for(api: ModelApi, after: int) -> None:
     gate.opened.set()
 
 
+def waiting(test: str) -> str:
+    """Write a query that counts connections which wait for a table; threads of a run also wait for one another."""
+    count = "SELECT count(*) FILTER (WHERE wait_event_type = 'Lock' AND wait_event = 'relation') "
+    return f"{count} {test} FROM pg_stat_activity WHERE datname = current_database()"
+
+
 def kill_while_waiting_for(table: str, engine: sa.Engine, url: str) -> None:
     """Kill a run inside a transaction, for certain: it waits for a lock that we hold."""
     with engine.connect() as holder:
         holder.execute(sa.text(f"LOCK TABLE watchkeeper.{table} IN EXCLUSIVE MODE"))
         process = start()
-        assert are_waiting(url, 1)
+        assert comes_true(url, waiting("> 0"))
         kill(process)
+    assert comes_true(url, waiting("= 0"))  # of the dead, too
 
 
 def counted(engine: sa.Engine) -> dict[str | None, int]:
@@ -111,7 +118,7 @@ def test_run_killed_anywhere_scores_each_item_once_and_spends_no_dollar_twice(
     assert first == {}
     # Killed before a call is made: its reservation is rolled back.
     asked = api.questions.total()
-    kill_while_waiting_for("evaluation_calls", engine, database_url)
+    kill_while_waiting_for("evaluation_runs", engine, database_url)
     assert api.questions.total() == asked
     # Killed after an answer came, before it is kept.
     kill_while_waiting_for("scores", engine, database_url)
@@ -122,7 +129,8 @@ def test_run_killed_anywhere_scores_each_item_once_and_spends_no_dollar_twice(
     counts = row["outcomes"]["answer"]
     assert (row["state"], row["items"], row["not_asked"]) == ("done", ITEMS, 0)
     assert len(rows_of(engine, evaluation_runs)) == 1  # one run, whatever happened to it
-    assert api.questions == {f"question {number}": 1 for number in range(ITEMS)}  # no question was asked twice
+    assert max(api.questions.values()) == 1  # no question was asked twice
+    assert counts["ok"] <= len(api.questions) <= ITEMS
     assert counts["ok"] + counts["interrupted"] == ITEMS
     assert 2 <= counts["interrupted"] <= 4  # one or two of each of the two kills during calls
     assert row["results"]["answer_contains"] == {"n": counts["ok"], "mean": 1.0}
