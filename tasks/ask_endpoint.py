@@ -1,6 +1,6 @@
 """Ask a model, an application or a vector store one thing, once, and say what became of it.
 
-Before it: `tasks/run_evaluations.py` has reserved what the call may cost. After it: the answer is scored, or its
+Before it: `tasks/evaluate_items.py` has reserved what the call may cost. After it: the answer is scored, or its
 failure counted by its kind. Nothing here is tried again: a call that failed may have been charged.
 """
 

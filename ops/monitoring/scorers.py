@@ -1,7 +1,7 @@
 """Compare an answer with what a golden item says of it; each scorer gives a mark between 0 and 1, or none.
 
 Before it: `golden`. After it: rows of `scores`. What needs another model, a similarity or a judge's verdict, is asked
-for by `tasks/run_evaluations.py`.
+for by `tasks/evaluate_items.py`.
 """
 
 from __future__ import annotations
