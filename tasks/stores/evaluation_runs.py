@@ -1,7 +1,8 @@
 """Evaluation runs as rows: a call is written with what it may cost before it is made, and settled after it.
 
-Used by `tasks/run_evaluations.py` and `tasks/evaluate_items.py`. `spent_usd` of a run is the sum of its calls' `cost_usd` after every transaction,
-and its row is the gate of its budget. Who was killed leaves calls without an outcome: they are taken to have been made.
+Used by `tasks/run_evaluations.py` and `tasks/evaluate_items.py`. `spent_usd` of a run is the sum of its calls'
+`cost_usd` after every transaction, and its row is the gate of its budget. Who was killed leaves calls without an
+outcome: they are taken to have been made.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from tasks.plan_evaluations import plans
 from tasks.resources import open_http
 from tasks.run_evaluations import run_all, run_set
 from tasks.settings import Evaluation, Settings
-from tasks.show_evaluations import failures, not_asked
+from tasks.show_evaluations import failures, not_asked, run_row
 from tasks.stores import evaluation_runs as store
 from tasks.stores.tables import evaluation_calls, evaluation_runs, scores
 from tests.api_server import ApiServer, Fault, api_server
@@ -266,7 +266,9 @@ def test_run_that_was_stopped_goes_on_and_asks_nothing_twice(
 ) -> None:
     evaluation = configure(*questions(5), concurrency=1)
     stopped(evaluation, run, "question 2")
-    assert [row.state for row in rows_of(engine, evaluation_runs)] == ["running"]
+    (begun,) = rows_of(engine, evaluation_runs)
+    assert (begun.state, begun.spent_usd, not_asked(begun)) == ("running", 3 * CALL, None)
+    assert run_row(begun)[1:] == ("running", "5", "", "", "$0.06 of $1.00")
     later = run(evaluation, now=NOW + timedelta(hours=1))
     assert (later.run_id, later.started_at, later.state) == (
         f"faq:{NOW.isoformat(timespec='milliseconds')}",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 import yaml
 
 from tasks.settings import Settings
+from tasks.show_evaluations import not_asked
 from tasks.stores.tables import evaluation_calls, evaluation_runs, scores
 from tests.api_server import ApiServer, api_server
 from tests.hand_made import rows_of
@@ -55,7 +57,12 @@ def server(api: ModelApi, settings: Settings, tmp_path: Path, monkeypatch: pytes
               for number in range(ITEMS)]  # fmt: skip
     (tmp_path / "golden.jsonl").write_text("".join(f"{json.dumps(item)}\n" for item in golden))
     with api_server(api) as running:
-        endpoint = {"url": f"{running.url}/v1", "model": "assistant", "usd_per_call": float(CALL)}
+        endpoint = {
+            "url": f"{running.url}/v1",
+            "model": "assistant",
+            "usd_per_call": float(CALL),
+            "requests_per_minute": 100_000,
+        }
         one = {"name": "faq", "path": str(tmp_path / "golden.jsonl"), "endpoint": endpoint, "scorers": ["contains"],
                "concurrency": 2}  # fmt: skip
         (tmp_path / "settings.yaml").write_text(yaml.safe_dump({"evaluation": {"sets": [one]}}))
@@ -63,23 +70,49 @@ def server(api: ModelApi, settings: Settings, tmp_path: Path, monkeypatch: pytes
         yield running
 
 
-def start() -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "cli.main", "evaluations", "run", "faq", "--json"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
+@dataclass
+class Runs:
+    """Runs of the set, each in a process of its own."""
+
+    process: subprocess.Popen[str]
+
+    def start(self) -> int:
+        """Start one, and return its process id."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("run\n")
+        self.process.stdin.flush()
+        return int(self._line())
+
+    def ended(self) -> None:
+        """Return once it is gone."""
+        assert self._line() == "gone\n"
+
+    def kill(self, run: int) -> None:
+        """Kill it."""
+        os.kill(run, signal.SIGKILL)
+        self.ended()
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
 
 
-def kill(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.communicate()
+@pytest.fixture
+def runs(server: ApiServer) -> Iterator[Runs]:
+    command = [sys.executable, "-m", "tests.killable_evaluation"]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root, text=True) as process:
+        yield Runs(process)
+        assert process.stdin is not None
+        process.stdin.close()
 
 
-def kill_while_answers_are_waited_for(api: ModelApi, after: int) -> None:
+def kill_while_answers_are_waited_for(runs: Runs, api: ModelApi, after: int) -> None:
     gate = Gate(after)
     api.before = gate
-    process = start()
+    run = runs.start()
     assert gate.reached.wait(60)
-    kill(process)
+    runs.kill(run)
     api.before = lambda _: None
     gate.opened.set()
 
@@ -90,13 +123,13 @@ def waiting(test: str) -> str:
     return f"{count} {test} FROM pg_stat_activity WHERE datname = current_database()"
 
 
-def kill_while_waiting_for(table: str, engine: sa.Engine, url: str) -> None:
+def kill_while_waiting_for(table: str, runs: Runs, engine: sa.Engine, url: str) -> None:
     """Kill a run inside a transaction, for certain: it waits for a lock that we hold."""
     with engine.connect() as holder:
         holder.execute(sa.text(f"LOCK TABLE watchkeeper.{table} IN EXCLUSIVE MODE"))
-        process = start()
+        run = runs.start()
         assert comes_true(url, waiting("> 0"))
-        kill(process)
+        runs.kill(run)
     assert comes_true(url, waiting("= 0"))  # of the dead, too
 
 
@@ -108,33 +141,34 @@ def counted(engine: sa.Engine) -> dict[str | None, int]:
 
 
 def test_run_killed_anywhere_scores_each_item_once_and_spends_no_dollar_twice(
-    server: ApiServer, api: ModelApi, engine: sa.Engine, database_url: str
+    runs: Runs, api: ModelApi, engine: sa.Engine, database_url: str
 ) -> None:
     # Killed half-way, with calls on their way.
-    kill_while_answers_are_waited_for(api, after=ITEMS // 2)
+    kill_while_answers_are_waited_for(runs, api, after=ITEMS // 2)
     first = counted(engine)
     assert first.pop(None) in (1, 2)  # of two at a time
     assert ITEMS // 2 - 1 <= first.pop("ok") <= ITEMS // 2
     assert first == {}
     # Killed before a call is made: its reservation is rolled back.
     asked = api.questions.total()
-    kill_while_waiting_for("evaluation_runs", engine, database_url)
+    kill_while_waiting_for("evaluation_runs", runs, engine, database_url)
     assert api.questions.total() == asked
     # Killed after an answer came, before it is kept.
-    kill_while_waiting_for("scores", engine, database_url)
+    kill_while_waiting_for("scores", runs, engine, database_url)
     assert asked < api.questions.total() <= asked + 2
 
-    output, _ = start().communicate(timeout=60)
-    (row,) = json.loads(output)
-    counts = row["outcomes"]["answer"]
-    assert (row["state"], row["items"], row["not_asked"]) == ("done", ITEMS, 0)
-    assert len(rows_of(engine, evaluation_runs)) == 1  # one run, whatever happened to it
+    runs.start()
+    runs.ended()
+    (row,) = rows_of(engine, evaluation_runs)  # one run, whatever happened to it
+    counts = row.outcomes["answer"]
+    assert (row.state, row.items, not_asked(row)) == ("done", ITEMS, 0)
     assert max(api.questions.values()) == 1  # no question was asked twice
     assert counts["ok"] <= len(api.questions) <= ITEMS
     assert counts["ok"] + counts["interrupted"] == ITEMS
     assert 2 <= counts["interrupted"] <= 4  # one or two of each of the two kills during calls
-    assert row["results"]["answer_contains"] == {"n": counts["ok"], "mean": 1.0}
+    assert row.results["answer_contains"] == {"n": counts["ok"], "mean": 1.0}
     kept: list[Any] = rows_of(engine, scores)
     assert len(kept) == len({score.score_id for score in kept}) == counts["ok"]
     # What the killed calls cost is taken to be what was reserved for them: each call once.
-    assert Decimal(str(row["spent_usd"])) == ITEMS * CALL == sum(c.cost_usd for c in rows_of(engine, evaluation_calls))
+    assert row.spent_usd == ITEMS * CALL == sum(call.cost_usd for call in rows_of(engine, evaluation_calls))
+    assert row.assumed_usd == ITEMS * CALL

@@ -40,12 +40,14 @@ def random_ranking(luck: Random) -> tuple[dict[str, int], list[str], int]:
 
 def ndcg_of_sklearn(judged: dict[str, int], ranked: list[str], k: int) -> float:
     """Compute nDCG by another library, which ranks all documents: behind those served come k that are irrelevant."""
+    from sklearn import config_context
     from sklearn.metrics import ndcg_score
 
     left = [document for document in judged if document not in ranked]
     gains = [judged.get(document, 0) for document in ranked] + [0] * (k + 1) + [judged[document] for document in left]
     order = list(range(len(gains), 0, -1))
-    return float(ndcg_score([gains], [order], k=k, ignore_ties=True))
+    with config_context(assume_finite=True, skip_parameter_validation=True):  # a third of the time
+        return float(ndcg_score([gains], [order], k=k, ignore_ties=True))
 
 
 def test_scores_agree_with_independent_libraries_on_a_thousand_random_rankings() -> None:
