@@ -8,7 +8,7 @@ outcome: they are taken to have been made.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -58,7 +58,8 @@ def held(engine: sa.Engine, tenant: str, name: str) -> Iterator[bool]:
             yield is_ours
         finally:
             if is_ours:
-                connection.execute(sa.select(sa.func.pg_advisory_unlock(lock)))
+                with suppress(sa.exc.OperationalError):  # lost with its connection
+                    connection.execute(sa.select(sa.func.pg_advisory_unlock(lock)))
 
 
 def open_run(connection: sa.Connection, tenant: str, row: Mapping[str, Any]) -> Run:

@@ -322,6 +322,16 @@ def test_set_that_another_process_runs_is_left_alone(
     assert run(evaluation).state == "done"  # it was let go
 
 
+def test_lock_that_is_lost_with_its_connection_ends_no_run(engine: sa.Engine) -> None:
+    cut = """SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+             WHERE locktype = 'advisory' AND datname = current_database()"""
+    with store.held(engine, "default", "faq") as is_ours, engine.connect() as other:
+        assert is_ours
+        assert other.execute(sa.text(cut)).scalars().all() == [True]
+    with store.held(engine, "default", "faq") as is_ours:
+        assert is_ours
+
+
 def test_run_that_another_process_took_over_ends_here(
     run: Run, configure: Any, engine: sa.Engine, api: ModelApi
 ) -> None:
