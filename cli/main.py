@@ -19,6 +19,7 @@ COMMANDS = (
     "cost",
     "db",
     "demo",
+    "evaluations",
     "ingest",
     "metrics",
     "receive",

@@ -13,6 +13,7 @@ SCHEDULES: dict[str, str | None] = {
     "read-vendor-status": "*/5 * * * *",
     "reconcile-costs": "15 5 * * *",
     "advise-savings": "45 6 * * 1",
+    "run-evaluations": "0 4 * * *",
     "maintain-storage": "30 3 * * *",
     "evaluate-alerts": None,
     "advance-rollouts": None,

@@ -14,6 +14,8 @@ import msgspec
 from ops.errors import InvalidValue
 from ops.usage import check_text, check_time
 
+_TEXTS = ("score_id", "metric", "source", "event_id", "judge_version", "release", "model", "feature", "prompt_version")
+
 
 class Score(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """One mark of one answer; `value` is on the metric's own scale, higher is better."""
@@ -28,6 +30,8 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Fal
     release: str | None = None
     model: str | None = None
     feature: str | None = None
+    prompt_version: str | None = None
+    tags: dict[str, str] | None = None  # language, route, …
 
 
 def validate(score: Score, now: datetime) -> Score:
@@ -39,10 +43,13 @@ def validate(score: Score, now: datetime) -> Score:
     for field in ("score_id", "metric", "source"):
         if not getattr(score, field):
             raise InvalidValue(field, getattr(score, field), "a non-empty text")
-    for field in ("score_id", "metric", "source", "event_id", "judge_version", "release", "model", "feature"):
+    for field in _TEXTS:
         value = getattr(score, field)
         if value is not None:
             check_text(field, value)
+    for name, value in (score.tags or {}).items():
+        check_text("tags", name)
+        check_text(f"tags.{name}", value)
     check_time(score.occurred_at, now)
     if not (math.isfinite(score.value) and abs(score.value) <= 1e9):
         raise InvalidValue("value", score.value, "a finite number within a billion")

@@ -119,7 +119,7 @@ class Courier:
     def _attempt(self, request: httpx.Request) -> httpx.Response | str:
         """Return the answer, or what kept a whole one from coming."""
         try:
-            answer = self._received(request)
+            answer = received(self.client, request, self.limits)
             if answer.is_success:
                 answer.json()  # not msgspec: one row with half a character must not cost the others
         except httpx.LocalProtocolError:  # its text quotes the header
@@ -135,22 +135,24 @@ class Courier:
             raise Refused(_where(request), refusal.reason + mend) from None
         return answer
 
-    def _received(self, request: httpx.Request) -> httpx.Response:
-        """Return the whole answer.
 
-        Raises:
-            Refusal: it is larger than the limit, packed in a way that we did not ask for, or damaged.
-        """
-        request.headers = httpx.Headers({**self.client.headers, **request.headers, "accept-encoding": "gzip, deflate"})
-        answer = self.client.send(request, stream=True)
-        try:
-            packed = _body(answer, self.limits)
-        finally:
-            answer.close()
-        body = unpack(packed, answer.headers.get("content-encoding", ""), self.limits.most_bytes)
-        headers = [(name, value) for name, value in answer.headers.multi_items() if name not in _OF_THE_WAY]
-        return httpx.Response(answer.status_code, headers=headers, content=body, request=request,
-                              extensions=answer.extensions)  # fmt: skip
+def received(client: httpx.Client, request: httpx.Request, limits: Limits) -> httpx.Response:
+    """Send a request once and return the whole answer.
+
+    Raises:
+        Refusal: it is larger than the limit, packed in a way that we did not ask for, or damaged.
+        httpx.TransportError: no answer, or one that takes longer than the limit.
+    """
+    request.headers = httpx.Headers({**client.headers, **request.headers, "accept-encoding": "gzip, deflate"})
+    answer = client.send(request, stream=True)
+    try:
+        packed = _body(answer, limits)
+    finally:
+        answer.close()
+    body = unpack(packed, answer.headers.get("content-encoding", ""), limits.most_bytes)
+    headers = [(name, value) for name, value in answer.headers.multi_items() if name not in _OF_THE_WAY]
+    return httpx.Response(answer.status_code, headers=headers, content=body, request=request,
+                          extensions=answer.extensions)  # fmt: skip
 
 
 def _body(answer: httpx.Response, limits: Limits) -> bytes:
@@ -183,7 +185,7 @@ def _refuse(where: str, answer: httpx.Response | str) -> None:
 def _words(answer: httpx.Response | str) -> str:
     if isinstance(answer, str):
         return answer
-    return f"{answer.status_code} {answer.reason_phrase} {_hidden(answer)[:200]!r}{_moved(answer)}"
+    return f"{answer.status_code} {answer.reason_phrase} {hidden(answer)[:200]!r}{_moved(answer)}"
 
 
 def _moved(answer: httpx.Response) -> str:
@@ -194,7 +196,7 @@ def _moved(answer: httpx.Response) -> str:
     return f": it points to {url.scheme}://{url.netloc.decode()}{url.path}"
 
 
-def _hidden(answer: httpx.Response) -> str:
+def hidden(answer: httpx.Response) -> str:
     """Return an answer's text without the credentials of its request: some servers tell what they were told."""
     headers = answer.request.headers
     told = [word for name in _CREDENTIALS for word in headers.get(name, "").split()[-1:]]

@@ -15,10 +15,8 @@ import sqlalchemy as sa
 
 from ops.errors import InvalidValue
 from ops.evaluations import Evaluation, validate
-from tasks.csv_records import cells_of, record_sizes
 from tasks.log_file import LogFile
-from tasks.read_lines import read_blocks
-from tasks.sources.interface import Lines
+from tasks.read_rows import read_rows
 from tasks.stores import evaluations
 
 SHOWN = 20  # bad rows that are named
@@ -47,52 +45,13 @@ def import_evaluations(engine: sa.Engine, tenant: str, file: LogFile, now: datet
         NotFound, Unavailable, InvalidValue: the file, or the header of its columns.
     """
     done = Imported()
-    is_csv = ".csv" in file.suffixes
-    header: list[str] = []
-    for block in read_blocks(file, quoted=is_csv):
-        rows = _cells(block.lines, header) if is_csv else _lines(block.lines)
+    for rows in read_rows(file):
         found = list(_checked(rows, done, now))
         with engine.begin() as connection:
             inserted, corrected = evaluations.save(connection, tenant, found)
         done.inserted += inserted
         done.corrected += corrected
     return done
-
-
-def _lines(block: Lines) -> Iterator[tuple[int, Any]]:
-    for row in block.rows():
-        try:
-            yield row.position, msgspec.json.decode(row.raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            yield row.position, InvalidValue("line", row.raw[:60].decode(errors="replace"), f"JSON ({error})")
-
-
-def _cells(block: Lines, header: list[str]) -> Iterator[tuple[int, Any]]:
-    """Yield rows as what their filled cells say; the file's first row is put into `header`."""
-    for row in block.rows(record_sizes(block.raw)):
-        try:
-            cells = cells_of(row.raw)
-        except InvalidValue as error:
-            yield row.position, error
-            continue
-        if header:
-            yield row.position, _named(header, cells)
-        else:
-            header += _checked_header(cells)
-
-
-def _checked_header(cells: list[str]) -> list[str]:
-    twice = sorted({name for name in cells if name and cells.count(name) > 1})
-    if twice:
-        raise InvalidValue("header", ", ".join(twice), "a row that names each column once")
-    return cells
-
-
-def _named(header: list[str], cells: list[str]) -> Any:
-    """Return a row as what its filled cells say; one with more cells than the header is cut wrongly somewhere."""
-    if len(cells) > len(header):
-        return InvalidValue("line", ",".join(cells), f"a row of at most {len(header)} cells, as the header has")
-    return {name: cell for name, cell in zip(header, cells, strict=False) if cell}
 
 
 def _checked(rows: Iterator[tuple[int, Any]], done: Imported, now: datetime) -> Iterator[Evaluation]:

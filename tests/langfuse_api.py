@@ -60,6 +60,7 @@ def score(before: timedelta = timedelta(minutes=30), **fields: Any) -> dict[str,
         "source": "EVAL", "timestamp": stamp(NOW - before), "environment": "production",
         "createdAt": stamp(NOW - before), "updatedAt": stamp(NOW - before),
         "subject": {"kind": "observation", "id": "6c1f7e0a4b2d9385", "traceId": "0af7651916cd43dd8448eb211c80319c"},
+        "metadata": {"judge_version": "gpt-4o-mini:1f2e", "prompt_version": 3},
     }  # fmt: skip
     return {**usual, **fields}
 
@@ -88,7 +89,11 @@ class LangfuseApi:
         return _page(asked, rows, "startTime", 1000, shown, ("fromStartTime", "toStartTime"))
 
     def _scores(self, asked: Asked) -> tuple[int, Any]:
-        hidden = set() if "subject" in asked.one("fields").split(",") else {"subject"}
+        groups = {"details": "metadata", "subject": "subject", "annotation": "authorUserId"}
+        asked_for = asked.one("fields").split(",")
+        if not set(asked_for) <= set(groups):  # `core` is no name here, unlike that of observations
+            return 400, {"message": "Invalid request data"}
+        hidden = {field for group, field in groups.items() if group not in asked_for}
         shown = [name for name in score() if name not in hidden]
         return _page(asked, self.scores, "timestamp", 100, shown, ("fromTimestamp", "toTimestamp"))
 

@@ -70,6 +70,7 @@ class _Score(msgspec.Struct):
     timestamp: datetime
     subject: _Subject | None = None
     observationId: str | None = None  # as v2 names it
+    metadata: Any = None
 
 
 Params = dict[str, str | int]
@@ -82,7 +83,7 @@ def pages(source: Source, window: Window) -> Pager:
     for kind in _OPERATIONS:
         asked: Params = {"type": kind, "fields": FIELDS, "fromStartTime": start, "toStartTime": end}
         yield from _walk(source, OBSERVATIONS, {**asked, "limit": _limit(source, 1000)}, parse_observation, window)
-    asked = {"fields": "core,subject", "fromTimestamp": start, "toTimestamp": end, "limit": _limit(source, 100)}
+    asked = {"fields": "details,subject", "fromTimestamp": start, "toTimestamp": end, "limit": _limit(source, 100)}
     yield from _walk(source, SCORES, asked, parse_score, window)
 
 
@@ -226,6 +227,8 @@ def parse_score(row: Any) -> tuple[Score, ...]:
             value=_float(seen.value),
             source=_SCORERS.get(seen.source, seen.source.lower()),
             event_id=of,
+            judge_version=_text(seen.metadata, "judge_version"),
+            prompt_version=_text(seen.metadata, "prompt_version"),
         ),
     )
 

@@ -286,6 +286,9 @@ def _score(record: Any, resource: Attributes) -> Iterator[Score]:
         event_id=_span_id(record),
         release=text_of({**resource, **attributes}, *_TEXTS["release"]),
         model=normalise_model(model) if model else None,
+        feature=text_of(attributes, *_TEXTS["feature"]),
+        judge_version=text_of(attributes, "watchkeeper.judge_version"),
+        prompt_version=text_of(attributes, *_TEXTS["prompt_version"]),
     )
 
 

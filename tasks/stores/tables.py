@@ -162,7 +162,8 @@ scores = sa.Table(
     sa.Column("occurred_at", _TIME, nullable=False), sa.Column("event_id", sa.Text),
     sa.Column("metric", sa.Text, nullable=False), sa.Column("value", sa.Double, nullable=False),
     sa.Column("source", sa.Text, nullable=False),
-    *(sa.Column(name, sa.Text) for name in ("judge_version", "release", "model", "feature")),
+    *(sa.Column(name, sa.Text) for name in ("judge_version", "release", "model", "feature", "prompt_version")),
+    sa.Column("tags", JSONB(none_as_null=True)),
 )  # fmt: skip
 
 watermarks = sa.Table(
@@ -298,4 +299,23 @@ vendor_statuses = sa.Table(
     sa.Column("status_url", sa.Text), sa.Column("components", JSONB, nullable=False), sa.Column("fallback", sa.Text),
     sa.Column("tried_at", _TIME), sa.Column("error", sa.Text), sa.Column("read_at", _TIME),
     sa.Column("page", JSONB(none_as_null=True)), sa.Column("etag", sa.Text), sa.Column("last_modified", sa.Text),
+)  # fmt: skip
+
+evaluation_runs = sa.Table(
+    "evaluation_runs", metadata,
+    sa.Column("tenant_id", sa.Text, primary_key=True), sa.Column("run_id", sa.Text, primary_key=True),
+    *(sa.Column(name, sa.Text, nullable=False) for name in ("name", "fingerprint", "state")),
+    sa.Column("started_at", _TIME, nullable=False), sa.Column("finished_at", _TIME),
+    sa.Column("items", sa.Integer, nullable=False),
+    *(sa.Column(name, sa.Text) for name in ("model", "judge_version")),
+    sa.Column("budget_usd", _usd(), nullable=False), sa.Column("spent_usd", _usd(), nullable=False),
+    sa.Column("assumed_usd", _usd()), sa.Column("outcomes", JSONB), sa.Column("results", JSONB),
+)  # fmt: skip
+
+evaluation_calls = sa.Table(
+    "evaluation_calls", metadata,
+    *(sa.Column(name, sa.Text, primary_key=True) for name in ("tenant_id", "run_id", "item_id", "step")),
+    sa.Column("outcome", sa.Text), sa.Column("reserved_usd", _usd(), nullable=False),
+    sa.Column("cost_usd", _usd(), nullable=False), sa.Column("is_assumed", sa.Boolean, nullable=False),
+    sa.Column("answer", sa.Text), sa.Column("detail", sa.Text), sa.Column("scores", JSONB, nullable=False),
 )  # fmt: skip

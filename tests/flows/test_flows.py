@@ -107,6 +107,7 @@ def test_flows_load_traffic_judge_it_and_show_artifacts(
         pytest.param("read-vendor-status", "Skipped", id="without vendors there is no page to read"),
         pytest.param("reconcile-costs", "Skipped", id="without vendors' reports nothing is compared"),
         pytest.param("advise-savings", "Skipped", id="without cost there is nothing to save"),
+        pytest.param("run-evaluations", "Skipped", id="without golden sets nothing is evaluated"),
         pytest.param("warm-caches", "Skipped", id="without an embeddings URL nothing is warmed"),
         pytest.param("evaluate-alerts", "Completed", id="rules are judged by hand on an empty database"),
         pytest.param("advance-rollouts", "Completed", id="no rollout is no error"),

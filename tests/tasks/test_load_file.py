@@ -28,6 +28,7 @@ from tasks.stores import ingest
 from tasks.stores.rejects import RAW_LIMIT
 from tasks.stores.tables import ingest_files, prompt_texts, scores, usage_events, usage_rejects
 from tasks.write_usage import Loaded, Target
+from tests.otlp import START_NS, attributes, line, span
 from tests.recount import differences
 from tests.waiting import are_waiting
 
@@ -357,6 +358,19 @@ EMBEDDING = (
 def test_prompts_are_kept(keep: bool, texts: list[str], engine: sa.Engine, rows, write) -> None:
     load_file(Target(engine, "t", keep), GATEWAY, LogFile(str(write(EMBEDDING))), NOW)
     assert [text for (text,) in rows(prompt_texts, "text")] == texts
+
+
+def test_scores_of_feedback_and_of_evaluation_events_say_who_judged(load, rows, write) -> None:
+    feedback = {"score_id": "s-1", "occurred_at": "2026-03-02T12:00:00Z", "metric": "thumb", "value": 1,
+                "source": "user", "prompt_version": "14", "tags": {"language": "de"}}  # fmt: skip
+    load(Source(name="feedback", kind="scores", path="log"), write(msgspec.json.encode(feedback) + b"\n"))
+    told = {"gen_ai.evaluation.name": "relevance", "gen_ai.evaluation.score.value": 0.75,
+            "watchkeeper.judge_version": "judge-3"}  # fmt: skip
+    evaluated = {"name": "gen_ai.evaluation.result", "timeUnixNano": str(START_NS), "attributes": attributes(told)}
+    load(Source(name="traces", kind="otel", path="log"), write(line(span(events=[evaluated])), "traces.jsonl"))
+    said = rows(scores, "source", "metric", "value", "judge_version", "prompt_version", "tags")
+    assert said == [("judge", "relevance", 0.75, "judge-3", None, None),
+                    ("user", "thumb", 1.0, None, "14", {"language": "de"})]  # fmt: skip
 
 
 def test_scores_are_loaded_once(load, rows, write) -> None:

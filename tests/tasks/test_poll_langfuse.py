@@ -66,7 +66,8 @@ def test_poll_loads_events_and_scores(engine: sa.Engine) -> None:
     assert first["input_tokens"] == 120 + 30_000 + 2_000
     embedding = next(row for row in rows["usage_events"] if row["event_id"] == "e0")
     assert (embedding["cost_usd"], embedding["reported_cost_usd"]) == (Decimal("1.8e-7"), None)
-    assert {row["event_id"] for row in rows["scores"]} == {"6c1f7e0a4b2d9385"}
+    of = {(row["event_id"], row["source"], row["judge_version"], row["prompt_version"]) for row in rows["scores"]}
+    assert of == {("6c1f7e0a4b2d9385", "judge", "gpt-4o-mini:1f2e", "3")}
     assert sum(row["failures"] for row in rows["usage_hourly"]) == 1
     assert differences(engine) == []
 

@@ -169,7 +169,8 @@ def test_observation_with_a_retyped_field_is_a_reject_that_names_it(fields: dict
 def test_score_becomes_ours() -> None:
     assert parse_score(score()) == (
         Score(score_id="score-1", occurred_at=datetime(2026, 3, 5, 11, 30, tzinfo=UTC), metric="relevance",
-              value=0.75, source="judge", event_id="6c1f7e0a4b2d9385"),
+              value=0.75, source="judge", event_id="6c1f7e0a4b2d9385", judge_version="gpt-4o-mini:1f2e",
+              prompt_version="3"),
     )  # fmt: skip
 
 
@@ -181,6 +182,7 @@ SCORES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "a mark through the API": ({"source": "API"}, {"source": "api"}),
     "a source that is new": ({"source": "ROBOT"}, {"source": "robot"}),
     "a trace's score is of no event": ({"subject": {"kind": "trace", "id": "t"}}, {"event_id": None}),
+    "a judge that does not say who it is": ({"metadata": None}, {"judge_version": None, "prompt_version": None}),
     "without a subject": ({"subject": None}, {"event_id": None}),
     "an observation as v2 names it": ({"subject": None, "observationId": "o-1"}, {"event_id": "o-1"}),
 }
@@ -272,7 +274,7 @@ def test_pager_walks_generations_then_embeddings_then_scores() -> None:
 def test_scores_are_asked_for_with_their_subjects_a_hundred_at_once() -> None:
     asked, _ = walk(SOURCE.model_copy(update={"page_size": 500}))
     assert dict(asked[-1].url.params) == {
-        "fields": "core,subject", "limit": "100", "fromTimestamp": "2026-03-05T11:00:00.000Z",
+        "fields": "details,subject", "limit": "100", "fromTimestamp": "2026-03-05T11:00:00.000Z",
         "toTimestamp": "2026-03-05T12:00:00.000Z",
     }  # fmt: skip
     assert asked[0].url.params["limit"] == "500"

@@ -364,6 +364,12 @@ def test_evaluation_of_a_span_is_a_score_of_its_event() -> None:
     assert [found.event_id for found in batch.events] == [EVENT_ID]
 
 
+def test_evaluation_says_by_whom_and_of_what_it_is() -> None:
+    told = {"watchkeeper.judge_version": "judge-3", "gen_ai.prompt.version": "14", "watchkeeper.feature": "search"}
+    (found,) = read(line(span(events=[evaluation({**EVALUATION, **told})]))).scores
+    assert (found.judge_version, found.prompt_version, found.feature) == ("judge-3", "14", "search")
+
+
 def test_evaluation_as_a_log_record_is_the_same_score() -> None:
     record = {"traceId": TRACE, "spanId": SPAN, "eventName": "gen_ai.evaluation.result",
               "timeUnixNano": str(START_NS + 10**9), "attributes": attributes(EVALUATION)}  # fmt: skip

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -82,6 +83,15 @@ def test_score_counts_once_per_tenant(connection: sa.Connection) -> None:
     assert ingest.add_scores(connection, "t", [mark(1), mark(3)]) == 1
     assert ingest.add_scores(connection, "u", [mark(1)]) == 1
     assert connection.execute(sa.select(sa.func.count()).select_from(scores)).scalar() == 4
+
+
+def test_score_whose_tags_change_is_corrected_once(connection: sa.Connection) -> None:
+    first, other = (msgspec.structs.replace(mark(1), tags=tags) for tags in ({"language": "de"}, None))
+    assert ingest.correct_scores(connection, "t", [first]) == (1, 0)
+    assert ingest.correct_scores(connection, "t", [first]) == (0, 0)
+    assert ingest.correct_scores(connection, "t", [other]) == (0, 1)
+    assert ingest.correct_scores(connection, "t", [other]) == (0, 0)
+    assert connection.execute(sa.select(scores.c.tags.is_(None))).scalar_one()
 
 
 def test_two_loaders_of_the_same_scores_wait_instead_of_deadlocking(engine: sa.Engine, database_url: str) -> None:

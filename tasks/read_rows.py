@@ -1,0 +1,67 @@
+"""Read the rows of a file that somebody wrote: JSON lines, or a CSV with a header; plain, gzip or zstd.
+
+Before it: `tasks/read_lines.py` cuts the file. After it: `tasks/import_evaluations.py`, `tasks/read_golden_set.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from ops.errors import InvalidValue
+from tasks.csv_records import cells_of, record_sizes
+from tasks.log_file import LogFile
+from tasks.read_lines import read_blocks
+from tasks.sources.interface import Lines
+
+
+def read_rows(file: LogFile) -> Iterator[Iterator[tuple[int, Any]]]:
+    """Yield block by block the number of each row's line, and what it says: JSON, or the filled cells by their header.
+
+    A row that is neither is the InvalidValue that says so.
+
+    Raises:
+        NotFound, Unavailable, InvalidValue: the file, or the header of its columns.
+    """
+    is_csv = ".csv" in file.suffixes
+    header: list[str] = []
+    for block in read_blocks(file, quoted=is_csv):
+        yield _cells(block.lines, header) if is_csv else _lines(block.lines)
+
+
+def _lines(block: Lines) -> Iterator[tuple[int, Any]]:
+    for row in block.rows():
+        try:
+            yield row.position, msgspec.json.decode(row.raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            yield row.position, InvalidValue("line", row.raw[:60].decode(errors="replace"), f"JSON ({error})")
+
+
+def _cells(block: Lines, header: list[str]) -> Iterator[tuple[int, Any]]:
+    """Yield rows as what their filled cells say; the file's first row is put into `header`."""
+    for row in block.rows(record_sizes(block.raw)):
+        try:
+            cells = cells_of(row.raw)
+        except InvalidValue as error:
+            yield row.position, error
+            continue
+        if header:
+            yield row.position, _named(header, cells)
+        else:
+            header += _checked_header(cells)
+
+
+def _checked_header(cells: list[str]) -> list[str]:
+    twice = sorted({name for name in cells if name and cells.count(name) > 1})
+    if twice:
+        raise InvalidValue("header", ", ".join(twice), "a row that names each column once")
+    return cells
+
+
+def _named(header: list[str], cells: list[str]) -> Any:
+    """Return a row as what its filled cells say; one with more cells than the header is cut wrongly somewhere."""
+    if len(cells) > len(header):
+        return InvalidValue("line", ",".join(cells), f"a row of at most {len(header)} cells, as the header has")
+    return {name: cell for name, cell in zip(header, cells, strict=False) if cell}

@@ -1,0 +1,190 @@
+"""Evaluation runs as rows: a call is written with what it may cost before it is made, and settled after it.
+
+Used by `tasks/run_evaluations.py` and `tasks/evaluate_items.py`. `spent_usd` of a run is the sum of its calls'
+`cost_usd` after every transaction, and its row is the gate of its budget. Who was killed leaves calls without an
+outcome: they are taken to have been made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from ops.errors import NotFound, Unavailable
+from ops.monitoring.evaluation_calls import Outcome, Step
+from ops.scores import Score
+from tasks.stores import ingest
+from tasks.stores.tables import evaluation_calls, evaluation_runs
+
+RESUMABLE = timedelta(days=1)  # an older run is abandoned: what is asked today is another measure
+_runs, _calls = evaluation_runs.c, evaluation_calls.c
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run in the table."""
+
+    tenant: str
+    run_id: str
+    started_at: datetime
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What became of a call."""
+
+    outcome: Outcome
+    cost_usd: Decimal
+    is_assumed: bool
+    answer: str | None = None
+    detail: str | None = None
+    scores: Sequence[Score] = ()
+
+
+@contextmanager
+def held(engine: sa.Engine, tenant: str, name: str) -> Iterator[bool]:
+    """Hold a set as long as the block lasts; False when another process does. Who dies lets go."""
+    lock = sa.func.hashtextextended(f"watchkeeper.evaluation/{tenant}/{name}", 0)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        is_ours = bool(connection.execute(sa.select(sa.func.pg_try_advisory_lock(lock))).scalar())
+        try:
+            yield is_ours
+        finally:
+            if is_ours:
+                with suppress(sa.exc.OperationalError):  # lost with its connection
+                    connection.execute(sa.select(sa.func.pg_advisory_unlock(lock)))
+
+
+def open_run(connection: sa.Connection, tenant: str, row: Mapping[str, Any]) -> Run:
+    """Go on with the set's unfinished run of the same fingerprint, or begin one; the set is held.
+
+    What other unfinished ones had left is abandoned. The calls that were on their way when their process died are
+    accounted at what was reserved for them.
+    """
+    unfinished = _select(tenant, _runs.name == row["name"], _runs.state == "running")
+    found: Run | None = None
+    for each in connection.execute(unfinished).all():
+        _interrupt(connection, tenant, each.run_id)
+        is_same = each.fingerprint == row["fingerprint"] and abs(row["started_at"] - each.started_at) < RESUMABLE
+        if found is None and is_same:
+            found = Run(tenant, each.run_id, each.started_at, is_open=True)
+        else:
+            finish(connection, tenant, each.run_id, "abandoned", row["started_at"])
+    return found or _begin(connection, tenant, row)
+
+
+def _begin(connection: sa.Connection, tenant: str, row: Mapping[str, Any]) -> Run:
+    run_id = f"{row['name']}:{row['started_at'].isoformat(timespec='milliseconds')}"
+    before = connection.execute(_select(tenant, _runs.run_id == run_id)).one_or_none()  # the same time, replayed
+    if before is None:
+        values = {"tenant_id": tenant, "run_id": run_id, "state": "running", "spent_usd": 0, **row}
+        connection.execute(sa.insert(evaluation_runs).values(values))
+    return Run(tenant, run_id, row["started_at"], is_open=before is None)
+
+
+def _interrupt(connection: sa.Connection, tenant: str, run_id: str) -> None:
+    connection.execute(
+        sa.update(evaluation_calls)
+        .where(_calls.tenant_id == tenant, _calls.run_id == run_id, _calls.outcome.is_(None))
+        .values(outcome=Outcome.INTERRUPTED, is_assumed=_calls.reserved_usd > 0)
+    )
+
+
+def reserve(connection: sa.Connection, run: Run, item_id: str, step: Step, usd: Decimal) -> bool:
+    """Write down a call that is about to be made; False when the budget has no room for it."""
+    has_room = connection.execute(
+        sa.update(evaluation_runs)
+        .where(_runs.tenant_id == run.tenant, _runs.run_id == run.run_id, _runs.spent_usd + usd <= _runs.budget_usd)
+        .values(spent_usd=_runs.spent_usd + usd)
+    ).rowcount
+    if has_room:
+        key = {"tenant_id": run.tenant, "run_id": run.run_id, "item_id": item_id, "step": step}
+        costs = {"reserved_usd": usd, "cost_usd": usd, "is_assumed": False, "scores": {}}
+        connection.execute(sa.insert(evaluation_calls).values(**key, **costs))
+    return bool(has_room)
+
+
+def settle(connection: sa.Connection, run: Run, item_id: str, step: Step, settled: Settled) -> None:
+    """Write down what became of a call, with its scores.
+
+    Raises:
+        Unavailable: it is not ours any more: our lock was lost, and another process has taken the run over.
+    """
+    found = connection.execute(
+        sa.update(evaluation_calls)
+        .where(_calls.tenant_id == run.tenant, _calls.run_id == run.run_id, _calls.item_id == item_id)
+        .where(_calls.step == step, _calls.outcome.is_(None))
+        .values(
+            outcome=settled.outcome, cost_usd=settled.cost_usd, is_assumed=settled.is_assumed, answer=settled.answer,
+            detail=settled.detail, scores={score.metric: score.value for score in settled.scores},
+        ).returning(_calls.reserved_usd)
+    ).one_or_none()  # fmt: skip
+    if found is None:
+        raise Unavailable(f"evaluation run {run.run_id}", "another process has taken it over")
+    change = settled.cost_usd - found.reserved_usd
+    connection.execute(
+        sa.update(evaluation_runs)
+        .where(_runs.tenant_id == run.tenant, _runs.run_id == run.run_id)
+        .values(spent_usd=_runs.spent_usd + change)
+    )
+    ingest.add_scores(connection, run.tenant, settled.scores)
+
+
+def finish(connection: sa.Connection, tenant: str, run_id: str, state: str, now: datetime) -> None:
+    """Close a run, and write what its calls add up to."""
+    mine = (_calls.tenant_id == tenant, _calls.run_id == run_id)
+    counted = sa.select(_calls.step, _calls.outcome, sa.func.count()).where(*mine).group_by(_calls.step, _calls.outcome)
+    outcomes: dict[str, dict[str, int]] = {}
+    for step, outcome, n in connection.execute(counted.order_by(_calls.step, _calls.outcome)):
+        outcomes.setdefault(step, {})[outcome] = n
+    marks = sa.func.jsonb_each_text(_calls.scores).table_valued("key", "value")
+    value = sa.cast(marks.c.value, sa.Double)
+    means = (
+        sa.select(marks.c.key, sa.func.count(), sa.func.avg(value))
+        .select_from(evaluation_calls.join(marks, sa.true()))
+        .where(*mine)
+        .group_by(marks.c.key)
+    )
+    results = {key: {"n": n, "mean": mean} for key, n, mean in connection.execute(means.order_by(marks.c.key))}
+    assumed = sa.select(sa.func.coalesce(sa.func.sum(_calls.cost_usd), 0)).where(*mine, _calls.is_assumed)
+    connection.execute(
+        sa.update(evaluation_runs)
+        .where(_runs.tenant_id == tenant, _runs.run_id == run_id)
+        .values(state=state, finished_at=now, outcomes=outcomes, results=results, assumed_usd=assumed.scalar_subquery())
+    )
+
+
+def calls(connection: sa.Connection, tenant: str, run_id: str) -> list[sa.Row[Any]]:
+    """Return the calls of a run, by item and step."""
+    mine = sa.select(evaluation_calls).where(_calls.tenant_id == tenant, _calls.run_id == run_id)
+    return list(connection.execute(mine.order_by(_calls.item_id, _calls.step)))
+
+
+def one_run(connection: sa.Connection, tenant: str, name: str) -> sa.Row[Any]:
+    """Return a run by its id, or the newest of a set.
+
+    Raises:
+        NotFound: neither is there.
+    """
+    query = _select(tenant, sa.or_(_runs.run_id == name, _runs.name == name)).limit(1)
+    found = connection.execute(query).one_or_none()
+    if found is None:
+        raise NotFound("evaluation run", name, "`watchkeeper evaluations show` lists them")
+    return found
+
+
+def newest(connection: sa.Connection, tenant: str, most: int) -> list[sa.Row[Any]]:
+    """Return the newest runs, the last one first."""
+    return list(connection.execute(_select(tenant).limit(most)))
+
+
+def _select(tenant: str, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    found = sa.select(evaluation_runs).where(_runs.tenant_id == tenant, *conditions)
+    return found.order_by(_runs.started_at.desc(), _runs.run_id)

@@ -1,0 +1,162 @@
+"""Evaluation runs as a person, a script and the schedule see them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+import yaml
+from click.testing import CliRunner, Result
+
+from cli.main import watchkeeper
+from ops.errors import Incomplete, NotFound, UnknownName
+from tasks.load_settings import SettingsError
+from tasks.settings import Settings
+from tests.api_server import ApiServer, Fault, api_server
+from tests.model_api import ModelApi
+
+
+@pytest.fixture
+def server(
+    settings: Settings, engine: sa.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ApiServer]:
+    """The endpoint of a set of three questions; the second answer is wrong."""
+    api = ModelApi(answers={"one": "35 days", "two": "53 | days", "three": "35 days"})
+    golden = [{"item_id": query, "query": query, "reference": "35 days"} for query in api.answers]
+    (tmp_path / "golden.jsonl").write_text("".join(f"{json.dumps(item)}\n" for item in golden))
+    monkeypatch.setenv("COLUMNS", "250")
+    with api_server(api) as running:
+        configure(tmp_path, monkeypatch, url=f"{running.url}/v1")
+        yield running
+
+
+def configure(folder: Path, monkeypatch: pytest.MonkeyPatch, url: str, **fields: Any) -> None:
+    endpoint = {"url": url, "model": "assistant", "usd_per_call": 0.02, "requests_per_minute": 100_000}
+    one = {"name": "faq", "path": str(folder / "golden.jsonl"), "endpoint": endpoint, "scorers": ["exact"], **fields}
+    (folder / "settings.yaml").write_text(yaml.safe_dump({"evaluation": {"sets": [{**one, "concurrency": 1}]}}))
+    monkeypatch.setenv("WATCHKEEPER_CONFIG", str(folder / "settings.yaml"))
+
+
+def evaluations(*words: str) -> Result:
+    return CliRunner().invoke(watchkeeper, ["evaluations", *words], catch_exceptions=False)
+
+
+def lines(result: Result) -> list[str]:
+    return [" ".join(line.split()) for line in result.stdout.splitlines()]
+
+
+def test_run_is_told_with_scores_failures_and_cost(server: ApiServer) -> None:
+    server.faults.append(Fault(status=429))
+    ran = evaluations("run", "faq")
+    assert ran.exit_code == 0
+    # two were answered, one of them right; two calls of 0.02 $
+    told = "done 3 answer_exact 0.500 (n = 2) answer: 1 rate limited $0.04 of $1.00, $0.04 of it assumed"
+    assert lines(ran)[1].endswith(told)
+    assert lines(evaluations("show"))[1].endswith(told)
+
+
+def test_show_of_a_run_begins_with_what_failed_and_tells_no_answers(server: ApiServer) -> None:
+    server.faults.append(Fault(status=429))
+    evaluations("run")
+    shown = lines(evaluations("show", "faq"))
+    assert shown[4:] == [
+        'one answer rate limited $0.00 429 {"error": "as asked"}',
+        "two answer ok answer_exact 0.000 $0.02 (assumed)",
+        "three answer ok answer_exact 1.000 $0.02 (assumed)",
+    ]
+    assert "two answer ok answer_exact 0.000 $0.02 (assumed) 53 | days" in lines(evaluations("show", "faq", "--texts"))
+
+
+def test_json_has_runs_and_calls(server: ApiServer) -> None:
+    (ran,) = json.loads(evaluations("run", "--json").stdout)
+    assert (ran["state"], ran["spent_usd"], ran["not_asked"]) == ("done", 0.06, 0)
+    assert ran["results"]["answer_exact"] == {"n": 3, "mean": pytest.approx(2 / 3)}
+    assert json.loads(evaluations("show", "--json").stdout) == [ran]
+    shown = json.loads(evaluations("show", ran["run_id"], "--json").stdout)
+    assert {call["item_id"]: call["scores"]["answer_exact"] for call in shown["calls"]} == {
+        "one": 1.0, "two": 0.0, "three": 1.0
+    }  # fmt: skip
+    assert "answer" not in shown["calls"][0]
+    told = json.loads(evaluations("show", "faq", "--texts", "--json").stdout)
+    assert told["calls"][-1]["answer"] == "53 | days"
+
+
+def test_run_that_scored_nothing_fails(server: ApiServer) -> None:
+    server.faults += [Fault(status=500)] * 3
+    ran = evaluations("run")
+    assert ran.exit_code == 1
+    assert "unknown: nothing was scored answer: 3 server error" in lines(ran)[1]
+
+
+def test_golden_set_that_is_wrong_is_told_line_by_line(server: ApiServer, tmp_path: Path) -> None:
+    (tmp_path / "golden.jsonl").write_text('{"query": "one"}\n{"question": "two"}\n')
+    with pytest.raises(Incomplete, match="line 2, field: 'question' is not one of item_id, query"):
+        evaluations("run")
+
+
+def test_set_or_run_that_is_not_there_is_named(server: ApiServer) -> None:
+    with pytest.raises(UnknownName, match="evaluation set: 'fqa' is not one of faq"):
+        evaluations("run", "fqa")
+    with pytest.raises(NotFound, match="evaluation run 'fqa' not found"):
+        evaluations("show", "fqa")
+
+
+def test_nothing_configured_and_nothing_run_is_said(settings: Settings) -> None:
+    ran, shown = evaluations("run"), evaluations("show")
+    assert (ran.exit_code, ran.stdout) == (0, "no evaluation is configured\n")
+    assert (shown.exit_code, shown.stdout) == (0, "no evaluation was run yet\n")
+    assert json.loads(evaluations("run", "--json").stdout) == []
+
+
+def test_flow_shows_every_run_and_fails_with_what_could_not_be_run(
+    server: ApiServer, prefect_api: str, tmp_path: Path
+) -> None:
+    from flows.run_evaluations import check, run_evaluations
+
+    state = run_evaluations(return_state=True)
+    assert (state.name, state.message) == ("Completed", "1 sets run: 3 scores, 0 failed calls, $0.06")
+    query = {"artifacts": {"key": {"any_": ["evaluations"]}}, "sort": "CREATED_DESC", "limit": 1}
+    page = httpx.post(f"{prefect_api}/artifacts/filter", json=query).raise_for_status().json()[0]["data"]
+    assert "| done | 3 | answer_exact 0.667 (n = 3) |  | $0.06 of $1.00, $0.06 of it assumed |" in page
+
+    (tmp_path / "golden.jsonl").write_text("{}\n")
+    failed = run_evaluations(return_state=True)
+    assert failed.is_failed()
+    assert "evaluation: 1 of 1 failed: golden set faq" in failed.message
+    with pytest.raises(UnknownName, match="'fqa' is not one of faq"):
+        check(Settings(), ["fqa"])
+    (tmp_path / "settings.yaml").write_text("{}")
+    assert run_evaluations(return_state=True).name == "Skipped"
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "a judge that is not configured": ({"scorers": ["judge"]}, "the scorer judge needs evaluation.judge"),
+    "vectors that are not configured": ({"scorers": ["embedding"]}, "embedding needs evaluation.embeddings"),
+    "answers without a scorer": ({"scorers": []}, "a set that is asked for answers needs its scorers"),
+    "the name of the probes": ({"name": "judge-probes"}, "judge-probes is the name of the judge's own set"),
+}
+
+
+@pytest.mark.parametrize(("fields", "reason"), WRONG.values(), ids=WRONG)
+def test_wrong_setting_is_told(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], reason: str
+) -> None:
+    configure(tmp_path, monkeypatch, "http://model/v1", **fields)
+    with pytest.raises(SettingsError, match=reason):
+        evaluations("run")
+
+
+def test_judge_without_a_model_and_sets_of_one_name_are_told(settings: Settings) -> None:
+    from tasks.settings import Evaluation, Judge
+
+    with pytest.raises(ValueError, match="a judge needs its model and at least one criterion"):
+        Judge.model_validate({"url": "http://model/v1"})
+    endpoint = {"kind": "retrieval", "url": "http://find"}
+    one = {"name": "faq", "path": "golden.jsonl", "endpoint": endpoint}
+    with pytest.raises(ValueError, match="each set needs a name of its own"):
+        Evaluation.model_validate({"sets": [one, one]})
