@@ -21,6 +21,7 @@ COMMANDS = (
     "demo",
     "ingest",
     "metrics",
+    "quality",
     "receive",
     "rollout",
     "rollup",
