@@ -33,11 +33,11 @@ _dates: Any = dates  # matplotlib leaves its module of dates untyped
 def plot_png(report: QualityReport, now: datetime) -> bytes:
     """Return the page's plot: the series with the most scores, what is wrong with them first."""
     entries = shown(report)
-    rows = [[f"series {number}"] * 2 for number in range(len(entries))]
+    panels: Any = [*([f"series {number}"] * 2 for number in range(len(entries))), ["latency", "errors"]]
     with mpl.rc_context({"text.parse_math": False}):
         height = 2.6 * (len(entries) + 1)
         figure = Figure(figsize=(10, height), dpi=110, facecolor="white", layout="constrained")
-        axes: dict[str, Axes] = figure.subplot_mosaic([*rows, ["latency", "errors"]])
+        axes: dict[str, Axes] = figure.subplot_mosaic(panels)
         for number, entry in enumerate(entries):
             _draw_series(axes[f"series {number}"], entry)
         _draw_latency(axes["latency"], report.latency)
@@ -62,9 +62,11 @@ def _draw_series(axes: Axes, entry: Entry) -> None:
     if entry.baseline is not None:
         _draw_baseline(axes, entry.baseline, whole)
     slide = entry.slide
-    if slide is not None and slide.onset is not None:
+    if slide is not None:
         _draw_slide(axes, slide, whole[-1].day)
-    axes.set_title(f"{plain(entry.sample.key, 80)}: {plain(entry.condition.summary.value, 80)}", loc="left", fontsize=9)
+    axes.set_title(
+        f"{plain(entry.sample.key, 80)}: {plain(entry.condition.summary.value, 100)}", loc="left", fontsize=9
+    )
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
 
 
@@ -79,6 +81,8 @@ def _draw_baseline(axes: Axes, baseline: Baseline, days: Sequence[DayScores]) ->
 
 
 def _draw_slide(axes: Axes, slide: Slide, last: date) -> None:
+    assert slide.onset is not None  # noqa: S101  an alarm has its onset and level
+    assert slide.level is not None  # noqa: S101
     ahead = f",\n-{DROP:.0%} in ~{slide.days_left} d" if slide.days_left else ""
     axes.axvline(
         _dates.date2num(slide.onset), color=ORANGE, linewidth=1.5, label=f"sliding since {slide.onset:%d %b}{ahead}"

@@ -60,7 +60,7 @@ def _may_grow(baseline: Baseline) -> bool:
 
 def _chosen(days: Sequence[DayScores], before: Baseline | None, today: date) -> Sequence[DayScores]:
     if before is None:
-        return first_days(days, today)
+        return whole_days(days, today) or first_days(days, today)
     since = [day for day in days if day.day >= before.window.start.date()]
     whole = whole_days(since, today)
     return whole if whole and whole[0].day == before.window.start.date() else ()

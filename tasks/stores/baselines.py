@@ -13,7 +13,7 @@ from ops.monitoring.baselines import Pinned, Series
 from ops.window import Window
 from tasks.stores.tables import quality_baselines
 
-ITSELF = "watchkeeper"  # who pins the first baselines
+ITSELF = "(automatic)"  # who pins the first baselines; no user has such a name
 _KEY = [quality_baselines.c[name] for name in ("metric", "model", "prompt_version", "judge_version")]
 
 

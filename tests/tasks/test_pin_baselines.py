@@ -61,7 +61,7 @@ def test_pin_describes_the_first_week_and_nothing_after(engine: sa.Engine, pin: 
     assert (row.mean, row.n, row.days) == (0.5, 7 * 20, 7)
     assert row.sigma == pytest.approx((140 * 0.5**2 / 139) ** 0.5)
     assert (row.starts_at, row.ends_at, row.accepted_at) == (MIDNIGHT - 7 * DAY, MIDNIGHT, NOW)
-    assert (row.accepted_by, row.reason) == ("watchkeeper", "first 7 days of scores")
+    assert (row.accepted_by, row.reason) == ("(automatic)", "first 7 days of scores")
     assert told(engine) == [
         "INFO · Baseline pinned: thumb model:gpt-4o at 0.500, 140 scores on 7 d; first 7 days of scores"
     ]
@@ -82,6 +82,13 @@ def test_pin_is_replaced_by_that_of_four_weeks_and_then_stays(engine: sa.Engine,
         (140, 7, "first 7 days of scores"), (560, 28, "first 28 days of scores"),
     ]  # fmt: skip
     assert told(engine)[-1].endswith("first 28 days of scores (before: 0.500, +0.0 %)")
+
+
+def test_pin_of_four_weeks_comes_first_where_they_are_there(engine: sa.Engine, pin: Pin) -> None:
+    for day in range(28, 0, -1):
+        score(engine, day, *COINS)
+    assert [pin(NOW), pin(NOW)] == [["thumb"], []]
+    assert pinned(engine)[0].days == 28
 
 
 def test_pin_is_not_replaced_by_weeks_that_fall(engine: sa.Engine, pin: Pin) -> None:

@@ -21,7 +21,7 @@ WEEKDAYS = [0.1, 0.0, 0.0, 0.0, 0.0, 0.0, -0.1]
 PIN = {
     "metric": "thumb", "mean": 0.8, "sigma": 0.4, "n": 150, "accepted_at": NOW - DAY, "reason": "by hand",
     "accepted_by": "ann", "starts_at": MIDNIGHT - 9 * DAY, "ends_at": MIDNIGHT - 2 * DAY, "days": 7, "day_sigma": 0.01,
-    "weekdays": WEEKDAYS,
+    "weekdays": WEEKDAYS, "model": None, "judge_version": None,
 }  # fmt: skip
 
 
@@ -133,8 +133,8 @@ def test_quality_of_a_version_that_is_in_use_no_more_is_over(engine: sa.Engine) 
 def test_judge_is_given_its_probes_since_they_were_pinned_and_those_of_today(engine: sa.Engine) -> None:
     probes = {"metric": "probe:thumb", "judge_version": "rubric-1"}
     insert(engine, quality_baselines, [{**PIN, **probes}])
-    for day in (3, 2, 0):
-        score(engine, day * DAY, 0.7, **probes)
+    for before in (3 * DAY, 2 * DAY, HOUR):
+        score(engine, before, 0.7, **probes)
     score(engine, 2 * DAY, 0.1, **{**probes, "metric": "probe:unwatched"})
     assert measure(engine, "judge") == [
         JudgeSample(
