@@ -17,6 +17,12 @@ ALTER TABLE watchkeeper.scores
     ADD COLUMN IF NOT EXISTS prompt_version text,
     ADD COLUMN IF NOT EXISTS tags jsonb;
 """
+# How many series and days there are: else the planner expects a group for each score, and sorts all of them on disk.
+DAYS = """
+CREATE STATISTICS watchkeeper.scores_by_day (ndistinct)
+    ON metric, model, prompt_version, judge_version, (CAST(timezone('UTC', occurred_at) AS date))
+  FROM watchkeeper.scores;
+"""
 
 BASELINES = """
 -- What was pinned by itself was of all models together: it is pinned again, for each of them.
@@ -54,9 +60,11 @@ ALTER TABLE watchkeeper.quality_baselines
 
 def upgrade() -> None:
     op.execute(SCORES)
+    op.execute(DAYS)
     op.execute(BASELINES)
 
 
 def downgrade() -> None:
     op.execute(ONE_EACH)
+    op.execute("DROP STATISTICS watchkeeper.scores_by_day")
     op.execute("ALTER TABLE watchkeeper.scores DROP COLUMN IF EXISTS prompt_version, DROP COLUMN IF EXISTS tags")
