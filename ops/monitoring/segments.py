@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from math import sqrt
 
 from ops.monitoring.baselines import Z95
+from ops.monitoring.metrics import MIN_MEAN
 from ops.proportions import Share
-
-FEWEST = 30  # scores; fewer, and the mean is not yet normally distributed
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class Segment:
 
 def worst(segments: Iterable[Segment], shown: int) -> list[Segment]:
     """Return the segments that are furthest below their whole, at their upper bound; first what is surely worse."""
-    enough = [segment for segment in segments if segment.n >= FEWEST]
+    enough = [segment for segment in segments if segment.n >= MIN_MEAN]
     return sorted(enough, key=lambda each: (_distance(each), each.metric, each.dimension, each.value))[:shown]
 
 

@@ -8,7 +8,8 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from ops.monitoring.segments import FEWEST, Segment
+from ops.monitoring.metrics import MIN_MEAN
+from ops.monitoring.segments import Segment
 from ops.proportions import Share
 from ops.window import Window
 from tasks.stores.sql import statement
@@ -45,7 +46,7 @@ class LatencyDay:
 def segments(connection: sa.Connection, tenant: str, metrics: Sequence[str], window: Window) -> list[Segment]:
     """Return every part of the scored traffic that has scores enough."""
     rows = connection.execute(statement("score_segments"), {
-        "tenant": tenant, "metrics": list(metrics), "start": window.start, "end": window.end, "fewest": FEWEST,
+        "tenant": tenant, "metrics": list(metrics), "start": window.start, "end": window.end, "fewest": MIN_MEAN,
     }).mappings().all()  # fmt: skip
     wholes = {(row["metric"], row["judge"]): row["mean"] for row in rows if row["dimension"] == "all"}
     parts = (row for row in rows if row["dimension"] != "all")

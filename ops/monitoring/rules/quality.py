@@ -12,10 +12,10 @@ from math import ceil, sqrt
 from ops.monitoring.alerts import Condition, Json, Status, Summary, Tier, percent
 from ops.monitoring.baselines import FIRST_PIN, MIN_PINNED, Z95, DayScores, Pinned
 from ops.monitoring.drift import Shift, Slide, find_slide
+from ops.monitoring.metrics import MIN_MEAN
 
 DROP = 0.10
 CLEAR_DROP = 0.08
-MIN_SCORES = 30  # fewer, and the mean is not yet normally distributed
 IDLE_DAYS = 7  # without a score, while the metric has other series: the version is no longer in use
 
 
@@ -94,7 +94,7 @@ def _upper(sample: QualitySample, pinned: Pinned) -> float:
 
 def _needed(pinned: Pinned) -> int:
     """As many scores as show a mean that equals the pinned one to have dropped less than the limit."""
-    return max(MIN_SCORES, ceil((Z95 * pinned.sigma / (DROP * pinned.mean)) ** 2))
+    return max(MIN_MEAN, ceil((Z95 * pinned.sigma / (DROP * pinned.mean)) ** 2))
 
 
 def _evidence(sample: QualitySample, pinned: Pinned, slide: Slide) -> dict[str, Json]:
