@@ -22,6 +22,7 @@ COMMANDS = (
     "evaluations",
     "ingest",
     "metrics",
+    "quality",
     "receive",
     "rollout",
     "rollup",

@@ -8,6 +8,7 @@ SCHEDULES: dict[str, str | None] = {
     "keep-watch": "* * * * *",
     "project-costs": "10 * * * *",
     "check-quality": "20 * * * *",
+    "report-quality": "20 6 * * *",
     "warm-caches": "40 * * * *",
     "check-budgets": "*/5 * * * *",
     "read-vendor-status": "*/5 * * * *",

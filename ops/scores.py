@@ -16,6 +16,8 @@ from ops.usage import check_text, check_time
 
 _TEXTS = ("score_id", "metric", "source", "event_id", "judge_version", "release", "model", "feature", "prompt_version")
 
+PROBES = "probe:"  # before a metric's name: that of a judge's marks of its own probe set
+
 
 class Score(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """One mark of one answer; `value` is on the metric's own scale, higher is better."""

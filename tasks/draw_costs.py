@@ -20,9 +20,9 @@ from ops.cost.breakdown import CauseShares
 from ops.cost.projection import DaySpend
 from ops.money import usd
 
-BLUE, RED, GREEN, GREY = "#1D4ED8", "#D92D20", "#12B76A", "#667085"
+BLUE, RED, GREEN, GREY, ORANGE = "#1D4ED8", "#D92D20", "#12B76A", "#667085", "#F79009"
 MODELS_SHOWN = 6
-_COLOURS = (BLUE, "#F79009", GREEN, "#7A5AF8", "#06AED4", "#EE46BC", "#98A2B3")
+_COLOURS = (BLUE, ORANGE, GREEN, "#7A5AF8", "#06AED4", "#EE46BC", "#98A2B3")
 _dates: Any = dates  # matplotlib leaves its module of dates untyped
 
 
@@ -46,7 +46,7 @@ def models_png(models: Mapping[str, Sequence[DaySpend]], since: date, end: date)
     def draw(axes: Axes) -> None:
         bottom = [0.0] * len(days)
         for (name, costs), colour in zip(rows, _COLOURS, strict=False):
-            label = f"{_plain(name)}, {usd(sum(costs))}"
+            label = f"{plain(name)}, {usd(sum(costs))}"
             axes.bar(_dates.date2num(days), costs, 0.9, bottom=bottom, color=colour, label=label)
             bottom = [low + cost for low, cost in zip(bottom, costs, strict=True)]
         axes.xaxis_date()
@@ -105,6 +105,6 @@ def _tops(level: Decimal, changes: Sequence[Decimal]) -> list[Decimal]:
     return found
 
 
-def _plain(name: str) -> str:
+def plain(name: str, most: int = 40) -> str:
     """Return what matplotlib's own font has."""
-    return "".join(char if char.isascii() and char.isprintable() else "?" for char in name)[:40]
+    return "".join(char if char.isascii() and char.isprintable() else "?" for char in name)[:most]

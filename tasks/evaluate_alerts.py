@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import sqlalchemy as sa
 from prefect import task
@@ -19,10 +19,10 @@ from ops.monitoring.routing import Channel
 from ops.monitoring.rules import RULES
 from ops.monitoring.slack_message import render
 from tasks.notify import notify, routes_of
+from tasks.pin_baselines import pin_missing
 from tasks.settings import Alerting, Settings
-from tasks.stores import alerts, ingest, measures, quality
+from tasks.stores import alerts, ingest, measures
 
-FIRST_PIN = timedelta(days=7)
 _LOCK = 0x57A7C6
 
 
@@ -42,7 +42,7 @@ def evaluate_alerts(engine: sa.Engine, settings: Settings, now: datetime) -> Eva
     """Judge every sample as of `now`; two evaluations at once take turns."""
     with engine.begin() as connection:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        quality.pin_missing(connection, settings.tenant, settings.alerting.quality_metrics, now, FIRST_PIN)
+        pin_missing(connection, settings, now)
         found = [
             RULES[name](sample)
             for name, measure in measures.MEASURES.items()

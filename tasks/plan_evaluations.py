@@ -15,8 +15,9 @@ import msgspec
 
 from ops.errors import UnknownName
 from ops.monitoring.golden import GoldenItem, digest
-from ops.monitoring.rubric import PROBES, Rubric, judge_version
+from ops.monitoring.rubric import Rubric, judge_version
 from ops.monitoring.scorers import Scorer
+from ops.scores import PROBES
 from tasks.read_golden_set import read_golden_set
 from tasks.settings import PROBE_SET, Asked, Endpoint, Evaluation, EvaluationSet, Judge
 

@@ -16,8 +16,8 @@ depends_on = None
 
 SCORES = """
 ALTER TABLE watchkeeper.scores
-    ADD COLUMN IF NOT EXISTS prompt_version text,
-    ADD COLUMN IF NOT EXISTS tags jsonb; -- an object of texts: language, route, …
+    ADD COLUMN prompt_version text,
+    ADD COLUMN tags jsonb; -- an object of texts: language, route, …
 """
 
 TABLES = """

@@ -77,6 +77,7 @@ class Summary:
     what: str
     value: str
     limit: str
+    bound: str = "limit"  # what the limit is called
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,25 +2,27 @@
 
 Seasonal (cost, traffic, latency) moves with the weeks; pinned (quality) is frozen until somebody accepts a new one,
 because a moving baseline follows a slow slide and never fires. Before it: `tasks` reads points, leaving out incidents
-and silenced periods. After it: `rules/*` compare the present with the baseline.
+and silenced periods. After it: `rules/*` compare the present with the baseline, `drift.py` the days since.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from math import ceil
-from statistics import NormalDist, median
+from math import ceil, sqrt
+from statistics import NormalDist, fmean, linear_regression, median
 
 from ops.errors import InvalidValue
 from ops.window import floor_hour
 
 Z95 = NormalDist().inv_cdf(0.95)  # one-sided, as in ops.proportions
-CUSUM_SLACK = 0.5  # k, in sigmas: half of the shift worth finding
-CUSUM_LIMIT = 7.1  # h, in sigmas: at most 0.2 false alarms per series and year; raise it with the number of series
+FIRST_PIN = timedelta(days=7)  # of scores, from which the first baseline of a series is made: enough to prove a drop
+WHOLE_PIN = timedelta(days=28)  # of scores, from which the one that stays is made: enough for weekdays and slow slides
+MIN_PINNED = 100  # scores
+STEADIEST = 0.0025  # of a probe set's mean: a judge that repeats itself to the digit may still move by so much
 
 _HOUR, _DAY, _WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
 _WEEKS = 4
@@ -83,39 +85,139 @@ def _describe(values: Sequence[float], maturity: Maturity) -> Baseline:
 
 
 @dataclass(frozen=True, slots=True)
-class Pinned:
-    """A frozen reference of `n` values for one (model, prompt, judge) version."""
+class Series:
+    """Scores that may be compared with one another: of one metric, model, prompt and judge; None where unknown."""
 
-    mean: float
-    sigma: float
-    n: int
+    metric: str
+    model: str | None = None
+    prompt: str | None = None
+    judge: str | None = None
 
-    def __post_init__(self) -> None:
-        for name, value in (("mean", self.mean), ("sigma", self.sigma), ("n", self.n)):
-            if not value > 0:
-                raise InvalidValue(f"pinned.{name}", value, "above 0")
+    def __str__(self) -> str:
+        """Name it as alerts do: by what is known of it."""
+        parts = (("model", self.model), ("prompt", self.prompt), ("judge", self.judge))
+        return " ".join([self.metric, *(f"{name}:{value}" for name, value in parts if value is not None)])
 
 
 @dataclass(frozen=True, slots=True)
-class Cusum:
-    """Where a one-sided cumulative sum stands after the last value."""
+class DayScores:
+    """The scores of one series on one UTC day."""
 
-    alarm: bool
-    statistic: float  # in sigmas
-    onset_index: int | None  # the first value since the sum last was 0; None when it is 0 now
+    day: date
+    n: int
+    mean: float
+    squares: float = 0.0  # the sum of squared deviations from the day's mean
 
 
-def cusum(values: Sequence[float], pinned: Pinned) -> Cusum:
-    """Look for a slow slide below the pinned mean; `pinned.sigma` is the spread of such values.
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """A frozen reference of `n` scores on so many days."""
 
-    z = (x - mean) / sigma; S = max(0, S - z - k); alarm when S > h (Page 1954).
+    mean: float
+    sigma: float  # of a score
+    n: int
+    days: int = 1  # with scores
+    day_sigma: float = 0.0  # of a day's mean, beyond what its number of scores explains
+    weekdays: tuple[float, ...] = ()  # how far each weekday is usually off the mean, Monday first; empty: unknown
+
+    def __post_init__(self) -> None:
+        for name, value in (("mean", self.mean), ("sigma", self.sigma), ("n", self.n), ("days", self.days)):
+            if not value > 0:
+                raise InvalidValue(f"pinned.{name}", value, "above 0")
+
+    def weekday(self, day: date) -> float:
+        """Return how far that day is usually off the mean."""
+        return self.weekdays[day.weekday()] if self.weekdays else 0.0
+
+
+def pin(days: Sequence[DayScores]) -> Pinned:
+    """Describe the days of a series as its reference.
+
+    Raises:
+        InvalidValue: under 100 scores, which all are equal, or whose mean has no share to lose.
     """
-    total, onset = 0.0, None
-    for index, value in enumerate(values):
-        z = (value - pinned.mean) / pinned.sigma
-        total = max(0.0, total - z - CUSUM_SLACK)
-        onset = None if total == 0 else index if onset is None else onset
-    return Cusum(total > CUSUM_LIMIT, total, onset)
+    n = sum(day.n for day in days)
+    if n < MIN_PINNED:
+        raise InvalidValue("baseline", f"{n:,} scores", f"at least {MIN_PINNED} scores")
+    mean = sum(day.n * day.mean for day in days) / n
+    sigma = sqrt(sum(day.squares + day.n * (day.mean - mean) ** 2 for day in days) / (n - 1))
+    if not mean > 0 or not sigma > 0:  # a drop is a share of the mean, and proven against the spread
+        raise InvalidValue("baseline", f"mean {mean:.3g}, sigma {sigma:.3g}", "of a mean and a spread above 0")
+    weekdays = _weekday_effects(days, mean)
+    off = [day.mean - mean - (weekdays[day.day.weekday()] if weekdays else 0.0) for day in days]
+    spread = _variance(off, len(days) - (7 if weekdays else 1))
+    explained = sigma**2 * fmean(1 / day.n for day in days)
+    return Pinned(mean, sigma, n, len(days), sqrt(max(0.0, spread - explained)), weekdays)
+
+
+def first_days(days: Sequence[DayScores], today: date) -> Sequence[DayScores]:
+    """Return the days that a series' first baseline is made of; nothing when there are too few yet.
+
+    `days` are those before `today`, oldest first: the first week's, and more where a week brings too few scores.
+    """
+    week = sum(day.day - days[0].day < FIRST_PIN for day in days)
+    if not days or today - days[0].day < FIRST_PIN:
+        return ()
+    enough = (count for count in range(week, len(days) + 1) if sum(day.n for day in days[:count]) >= MIN_PINNED)
+    return days[: next(enough, 0)]
+
+
+def whole_days(days: Sequence[DayScores], today: date) -> Sequence[DayScores]:
+    """Return the days of the first four weeks; nothing when they have not passed, or fall.
+
+    Fall: the upper 95 % bound of their slope is below 0. Then the series has been sliding from its beginning, and a
+    longer baseline would hide it.
+    """
+    whole = [day for day in days if day.day - days[0].day < WHOLE_PIN]
+    if not first_days(days, today) or today - days[0].day < WHOLE_PIN:
+        return ()
+    return () if _falls(whole) else whole
+
+
+def _falls(days: Sequence[DayScores]) -> bool:
+    """Tell whether a line through the days' means goes down by more than chance explains (least squares)."""
+    if len(days) < 3:
+        return False
+    at = [(day.day - days[0].day).days for day in days]
+    slope, start = linear_regression(at, [day.mean for day in days])
+    spread = _variance([day.mean - start - slope * x for x, day in zip(at, days, strict=True)], len(days) - 2)
+    middle = fmean(at)
+    return slope + Z95 * sqrt(spread / sum((x - middle) ** 2 for x in at)) < 0
+
+
+def pin_probes(days: Sequence[DayScores]) -> Pinned:
+    """Describe a judge's marks of a probe set as its reference: the same items each day, so only repetition scatters.
+
+    The spread of few days is widened by its own standard error, and is at least a quarter of a percent of the mean.
+
+    Raises:
+        InvalidValue: as `pin` does.
+    """
+    pinned = pin(days)
+    of_days = sqrt(_variance([day.mean - pinned.mean for day in days], len(days) - 1))
+    widened = of_days * (1 + 1 / sqrt(2 * max(len(days) - 1, 1)))
+    of_score = max(widened, STEADIEST * pinned.mean) * sqrt(pinned.n / pinned.days)
+    return Pinned(pinned.mean, of_score, pinned.n, pinned.days)
+
+
+def _weekday_effects(days: Sequence[DayScores], mean: float) -> tuple[float, ...]:
+    """Return each weekday's usual distance from the mean, shrunk towards 0 as far as chance explains it.
+
+    By 1 - 1/F, with F the variance between weekdays against that within (James & Stein 1961); from two of each on.
+    """
+    by_weekday = [[day for day in days if day.day.weekday() == number] for number in range(7)]
+    if min(map(len, by_weekday)) < 2:
+        return ()
+    means = [sum(day.n * day.mean for day in some) / sum(day.n for day in some) for some in by_weekday]
+    within = _variance([day.mean - means[day.day.weekday()] for day in days], len(days) - 7)
+    between = _variance([each - mean for each in means], 6)
+    by_chance = within * 7 / len(days)
+    kept = max(0.0, 1 - by_chance / between) if between else 0.0
+    return tuple(kept * (each - mean) for each in means)
+
+
+def _variance(deviations: Sequence[float], freedom: int) -> float:
+    return sum(value * value for value in deviations) / freedom if freedom > 0 else 0.0
 
 
 def sufficient_n(limit: float) -> int:

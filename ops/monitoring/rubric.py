@@ -17,7 +17,6 @@ from ops.errors import InvalidValue
 from ops.monitoring.golden import GoldenItem
 
 LOWEST, HIGHEST = 1, 5
-PROBES = "probe:"  # before a metric's name: that of a judge's marks of its probes
 
 TEXT = """You judge an answer that an assistant gave to a question.
 factuality: 5 when every statement agrees with the reference answer, 1 when the answer contradicts it on what matters.

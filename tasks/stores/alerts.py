@@ -48,7 +48,7 @@ def _body(alert: Alert) -> dict[str, Any]:
     return {
         **{name: getattr(alert, name) for name in _IN_BODY},
         "evidence": dict(alert.evidence),
-        "summary": [summary.what, summary.value, summary.limit],
+        "summary": [summary.what, summary.value, summary.limit, summary.bound],
     }
 
 

@@ -5,7 +5,7 @@ After it: `ops.monitoring.rules`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
@@ -14,20 +14,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from ops.cost.reconciliation import Agreement, Line, whole_days
-from ops.monitoring.baselines import Pinned
 from ops.monitoring.rules.cache import CacheSample
 from ops.monitoring.rules.latency import LatencySample
 from ops.monitoring.rules.prices import PriceSample
-from ops.monitoring.rules.quality import QualitySample
 from ops.monitoring.rules.reconciliation import BillSample
 from ops.monitoring.rules.silence import SourceSample
 from ops.monitoring.rules.spend import Drivers, SpendSample
 from ops.proportions import Share
 from ops.window import Window, floor_day, floor_hour
 from tasks.settings import Alerting
-from tasks.stores import reconciliations, traffic
+from tasks.stores import quality_samples, reconciliations, traffic
 from tasks.stores.sql import statement
-from tasks.stores.tables import alerts, ingest_sources, quality_baselines, scores, usage_events
+from tasks.stores.tables import alerts, ingest_sources, usage_events
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 MOST_PARTS = 200  # features and teams whose spend is watched hour by hour: the dearest
@@ -98,24 +96,6 @@ def cache(connection: sa.Connection, tenant: str, now: datetime, limits: Alertin
     return [CacheSample("embedding", Share(hits, eligible))] if eligible else []
 
 
-def quality(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[QualitySample]:
-    """Sample each metric's scores of the last 24 hours, against its pinned baseline."""
-    return [_quality_sample(connection, tenant, metric, now) for metric in limits.quality_metrics]
-
-
-def _quality_sample(connection: sa.Connection, tenant: str, metric: str, now: datetime) -> QualitySample:
-    pinned_row = connection.execute(
-        sa.select(quality_baselines).where(
-            quality_baselines.c.tenant_id == tenant, quality_baselines.c.metric == metric
-        )
-    ).one_or_none()
-    mean, n = connection.execute(
-        sa.select(sa.func.avg(scores.c.value), sa.func.count()).where(*_scored(tenant, metric, now - _DAY, now))
-    ).one()
-    pinned = Pinned(pinned_row.mean, pinned_row.sigma, pinned_row.n) if pinned_row else None
-    return QualitySample(key=metric, mean=mean, n=n, pinned=pinned)
-
-
 def silence(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[SourceSample]:  # noqa: ARG001
     """Sample every watched source, and one that is watched no more as long as its alert is open."""
     known = ingest_sources.c
@@ -180,49 +160,14 @@ def prices(connection: sa.Connection, tenant: str, now: datetime, limits: Alerti
     return [*found, *(PriceSample(model=model) for model in gone)]
 
 
-def unpinned(connection: sa.Connection, tenant: str, metrics: Iterable[str]) -> list[str]:
-    """Return the metrics that have no pinned baseline."""
-    pinned = connection.execute(
-        sa.select(quality_baselines.c.metric).where(quality_baselines.c.tenant_id == tenant)
-    ).scalars()
-    return sorted(set(metrics) - set(pinned))
-
-
-def describe_scores(
-    connection: sa.Connection, tenant: str, metric: str, start: datetime, end: datetime
-) -> tuple[float | None, float | None, int]:
-    """Return (mean, standard deviation, n) of a metric's scores in [start, end)."""
-    mean, sigma, n = connection.execute(
-        sa.select(sa.func.avg(scores.c.value), sa.func.stddev_samp(scores.c.value), sa.func.count()).where(
-            *_scored(tenant, metric, start, end)
-        )
-    ).one()
-    return mean, sigma, n
-
-
-def first_score(connection: sa.Connection, tenant: str, metric: str) -> datetime | None:
-    """Return when a metric was scored first."""
-    return connection.execute(
-        sa.select(sa.func.min(scores.c.occurred_at)).where(scores.c.tenant_id == tenant, scores.c.metric == metric)
-    ).scalar()
-
-
-def _scored(tenant: str, metric: str, start: datetime, end: datetime) -> Sequence[sa.ColumnElement[bool]]:
-    return (
-        scores.c.tenant_id == tenant,
-        scores.c.metric == metric,
-        scores.c.occurred_at >= start,
-        scores.c.occurred_at < end,
-    )
-
-
 MEASURES: dict[str, Callable[[sa.Connection, str, datetime, Alerting], Sequence[object]]] = {
     "availability": traffic.availability,
     "vendor": traffic.vendors,
     "latency": latency,
     "spend": spend,
     "cache": cache,
-    "quality": quality,
+    "judge": quality_samples.judge,
+    "quality": quality_samples.quality,
     "silence": silence,
     "reconciliation": reconciliation,
     "prices": prices,

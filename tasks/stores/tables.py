@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = sa.MetaData(schema="watchkeeper")
 _TIME = sa.DateTime(timezone=True)
@@ -194,10 +194,14 @@ quality_checks = sa.Table(
 
 quality_baselines = sa.Table(
     "quality_baselines", metadata,
-    sa.Column("tenant_id", sa.Text, primary_key=True), sa.Column("metric", sa.Text, primary_key=True),
+    sa.Column("tenant_id", sa.Text, nullable=False), sa.Column("metric", sa.Text, nullable=False),
+    *(sa.Column(name, sa.Text) for name in ("model", "prompt_version", "judge_version")),
     sa.Column("mean", sa.Double, nullable=False), sa.Column("sigma", sa.Double, nullable=False),
     sa.Column("n", sa.BigInteger, nullable=False), sa.Column("accepted_at", _TIME, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False), sa.Column("accepted_by", sa.Text, nullable=False),
+    sa.Column("starts_at", _TIME, nullable=False), sa.Column("ends_at", _TIME, nullable=False),
+    sa.Column("days", sa.Integer, nullable=False), sa.Column("day_sigma", sa.Double, nullable=False),
+    sa.Column("weekdays", ARRAY(sa.Double), nullable=False),
 )  # fmt: skip
 
 rollouts = sa.Table(

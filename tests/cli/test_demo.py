@@ -50,7 +50,10 @@ def test_demo_rolls_the_bad_canary_back_and_promotes_the_good_one(document: dict
 def test_demo_finds_the_spike_the_slide_and_the_outage(document: dict[str, Any]) -> None:
     found = {(alert["rule"], alert["key"]): alert["tier"] for alert in document["alerts"]}
     assert found[("spend", "total")] == "critical"
-    assert found[("quality", "judge_relevance")] == "warning"
+    slid = {
+        key: tier for (rule, key), tier in found.items() if rule == "quality" and key.startswith("judge_relevance ")
+    }
+    assert set(slid.values()) == {"warning"}, found
     assert found[("vendor", "vendor:anthropic")] == "critical"
 
 

@@ -86,6 +86,12 @@ def test_flows_load_traffic_judge_it_and_show_artifacts(
     assert {check.outcome for check in run("check-quality").result()} == {"passed"}
     assert "| ✅ passed | critical | there are rows |" in artifact(prefect_api, "data-quality")["data"]
 
+    shown = run("report-quality")
+    assert shown.message.startswith("10 series: 0 fine, 0 below their baseline, 10 unknown; ")
+    page = artifact(prefect_api, "quality")["data"]
+    assert "## The worst answers of the last 24 hours" in page
+    assert "data:image/png;base64," in page
+
     assert run("advise-savings").message.startswith("Savings: $")
     assert "| Embedding cache | -50% | $" in artifact(prefect_api, "savings")["data"]
 
@@ -106,6 +112,7 @@ def test_flows_load_traffic_judge_it_and_show_artifacts(
         pytest.param("check-budgets", "Skipped", id="without budgets there is nothing to check"),
         pytest.param("read-vendor-status", "Skipped", id="without vendors there is no page to read"),
         pytest.param("reconcile-costs", "Skipped", id="without vendors' reports nothing is compared"),
+        pytest.param("report-quality", "Skipped", id="without a score or a request there is no quality to show"),
         pytest.param("advise-savings", "Skipped", id="without cost there is nothing to save"),
         pytest.param("run-evaluations", "Skipped", id="without golden sets nothing is evaluated"),
         pytest.param("warm-caches", "Skipped", id="without an embeddings URL nothing is warmed"),

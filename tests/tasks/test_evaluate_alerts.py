@@ -231,6 +231,22 @@ def test_quality_is_pinned_then_a_drop_is_told(engine: sa.Engine, evaluate: Eval
     assert (alert.tier, alert.body["value"], alert.body["limit"]) == ("warning", 0.6, pytest.approx(0.9 * 0.9))
 
 
+def test_quality_that_slides_is_told_before_it_is_a_drop_with_the_days_it_has_left(
+    engine: sa.Engine, evaluate: Evaluate
+) -> None:
+    sliding = [0.85 - 0.00121 * max(0, number - 28) for number in range(28 + 57)]  # 1 % of .85 a week
+    for number, level in enumerate(sliding):
+        values = [level - 0.05, level + 0.05] * 10
+        rows = [score_row((len(sliding) - number) * DAY, value, prompt_version="v3") for value in values]
+        insert(engine, t.scores, rows)
+    for day in (77, 56, 0):  # the first week is over, the first four weeks are, today
+        found = evaluate(NOW - day * DAY)
+    assert found.reasons["first_breach"] == 1
+    evaluate(NOW + MINUTE)
+    text = [row.payload["text"] for row in rows_of(engine, t.outbox) if row.tier == "warning"]
+    assert text == ["WARNING · Quality sliding 0.782, -8.0 % vs pinned (warn at 10 %, in ~14 d) · thumb prompt:v3"]
+
+
 def test_cache_is_told_when_it_stayed_cold_for_half_an_hour(engine: sa.Engine, evaluate: Evaluate) -> None:
     load(engine, [event(MINUTE, operation="embedding", cache_hit=n < 40, now=NOW + HOUR / 2) for n in range(100)])
     found = [evaluate(NOW + minutes * MINUTE) for minutes in (30, 45, 59, 60)]

@@ -13,7 +13,18 @@ from typing import Any
 
 from ops.errors import UnknownName
 from ops.monitoring.alerts import Condition, Policy
-from ops.monitoring.rules import availability, cache, latency, prices, quality, reconciliation, silence, spend, vendor
+from ops.monitoring.rules import (
+    availability,
+    cache,
+    judge,
+    latency,
+    prices,
+    quality,
+    reconciliation,
+    silence,
+    spend,
+    vendor,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,7 @@ class Rule:
 RULES: Mapping[str, Rule] = {
     "availability": Rule(availability.evaluate),
     "cache": Rule(cache.evaluate, Policy(hold=timedelta(minutes=30))),
+    "judge": Rule(judge.evaluate),
     # One slow minute in ten keeps it open: noise round the limit would else be told a dozen times a day.
     "latency": Rule(latency.evaluate, Policy(clear_after=10)),
     "prices": Rule(prices.evaluate),

@@ -1,83 +1,127 @@
 """Answer quality more than 10 % below its pinned baseline, or sliding there slowly.
 
-The window's mean finds a drop; the CUSUM of daily means finds a slide weeks before it has become a drop of 10 %.
+The window's mean finds a drop; the CUSUM of daily means finds a slide weeks before it has become a drop of 10 %. A
+judge whose probes moved as much is to blame for it: then nobody is told of the answers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, sqrt
 
 from ops.monitoring.alerts import Condition, Json, Status, Summary, Tier, percent
-from ops.monitoring.baselines import CUSUM_LIMIT, Z95, Cusum, Pinned, cusum
+from ops.monitoring.baselines import FIRST_PIN, MIN_PINNED, Z95, DayScores, Pinned
+from ops.monitoring.drift import Shift, Slide, find_slide
+from ops.monitoring.metrics import MIN_MEAN
 
 DROP = 0.10
 CLEAR_DROP = 0.08
-MIN_SCORES = 30  # fewer, and the mean is not yet normally distributed
+IDLE_DAYS = 7  # without a score, while the metric has other series: the version is no longer in use
 
 
 @dataclass(frozen=True, slots=True)
 class QualitySample:
-    """Scores of one key in a window, and the days since its baseline was pinned."""
+    """Scores of one series in the last 24 hours, and of the days since its baseline was pinned."""
 
     key: str
     mean: float | None  # None: no scores
     n: int
-    pinned: Pinned | None  # of single scores; None: nothing pinned yet
-    daily: tuple[float, ...] = ()  # daily means, deseasonalised, oldest first
-    pinned_daily: Pinned | None = None  # of daily means; None: no search for a slide
+    pinned: Pinned | None  # None: nothing pinned yet
+    days: tuple[DayScores, ...] = ()  # full days, oldest first; all of them where nothing is pinned yet
+    series: int = 1  # how many are judged, of which each may alarm by chance
+    shift: Shift | None = None  # of its judge
+    retired: bool = False  # its metric is scored, but this model, prompt and judge are not
 
 
 def evaluate(sample: QualitySample) -> Condition:
     """Breach when the upper 95 % bound of the mean is below 0.9 of the pinned mean, or the CUSUM sounds its alarm."""
-    if sample.mean is None or sample.pinned is None:
-        return _insufficient(sample, "unknown: no scores" if sample.mean is None else "unknown: no pinned baseline")
-    slide = cusum(sample.daily, sample.pinned_daily) if sample.pinned_daily else None
-    sliding = slide is not None and slide.alarm
+    if sample.retired:
+        return _without_value(sample, Status.OK, f"no scores in {IDLE_DAYS} d: no longer in use")
+    if sample.pinned is None:
+        return _insufficient(sample, "unknown: no scores" if not sample.days and not sample.n else _not_pinned(sample))
+    slide = find_slide(sample.days, sample.pinned, drop=DROP, series=sample.series)
     needed = _needed(sample.pinned)
-    if sample.n < needed and not sliding:
+    if sample.mean is None and not slide.alarm:
+        return _insufficient(sample, "unknown: no scores")
+    if sample.n < needed and not slide.alarm:
         return _insufficient(sample, f"unknown: {sample.n:,} scores, {needed:,} needed")
-    dropped = sample.n >= needed and _upper(sample.mean, sample.n, sample.pinned) < 1 - DROP
+    dropped = sample.n >= needed and sample.mean is not None and _upper(sample, sample.pinned) < 1 - DROP
+    return _judged(sample, sample.pinned, slide, dropped=dropped)
+
+
+def _judged(sample: QualitySample, pinned: Pinned, slide: Slide, *, dropped: bool) -> Condition:
+    sliding = slide.alarm and not dropped
+    value = slide.level if sliding else sample.mean
+    assert value is not None  # noqa: S101  a slide has its level, and without one there are scores
+    change = value / pinned.mean - 1
     breach = dropped or sliding
-    change = sample.mean / sample.pinned.mean - 1
-    what = "Quality sliding" if sliding and not dropped else "Quality"
+    if breach and sample.shift and evaluate(_corrected(sample, pinned, sample.shift)).status is not Status.BREACH:
+        return _insufficient(sample, f"unknown: {sample.shift}")
     return Condition(
         rule="quality",
         key=sample.key,
         status=Status.BREACH if breach else Status.OK,
         tier=Tier.WARNING if breach else None,
-        value=sample.mean,
-        limit=(1 - DROP) * sample.pinned.mean,
+        value=value,
+        limit=(1 - DROP) * pinned.mean,
         unit="score",
-        summary=Summary(what, f"{sample.mean:.3f}, {100 * change:+.1f} % vs pinned", f"-{percent(DROP)}"),
-        evidence=_evidence(sample, sample.pinned, slide),
-        near_limit=not breach and -change > CLEAR_DROP,
+        summary=_summary(value, change, slide if sliding else None),
+        evidence=_evidence(sample, pinned, slide),
+        near_limit=not breach and (-change > CLEAR_DROP or slide.statistic > slide.limit - 1),
     )
 
 
-def _upper(mean: float, n: int, pinned: Pinned) -> float:
-    """Bound a mean of n scores from above at 95 %, in pinned means."""
-    return (mean + Z95 * pinned.sigma / sqrt(n)) / pinned.mean
+def _corrected(sample: QualitySample, pinned: Pinned, shift: Shift) -> QualitySample:
+    """Return the sample as the judge would have marked it before it moved."""
+    off = shift.change * pinned.mean
+    days = (replace(day, mean=day.mean - off) if day.day >= shift.onset else day for day in sample.days)
+    mean = None if sample.mean is None else sample.mean - off
+    return replace(sample, mean=mean, days=tuple(days), shift=None)
+
+
+def _summary(value: float, change: float, slide: Slide | None) -> Summary:
+    told = f"{value:.3f}, {100 * change:+.1f} % vs pinned"
+    if slide is None:
+        return Summary("Quality", told, f"-{percent(DROP)}")
+    ahead = "" if slide.days_left is None else f", in ~{slide.days_left} d"
+    return Summary("Quality sliding", told, f"{percent(DROP)}{ahead}", "warn at")
+
+
+def _upper(sample: QualitySample, pinned: Pinned) -> float:
+    """Bound the mean of n scores from above at 95 %, in pinned means."""
+    return ((sample.mean or 0.0) + Z95 * pinned.sigma / sqrt(sample.n)) / pinned.mean
 
 
 def _needed(pinned: Pinned) -> int:
     """As many scores as show a mean that equals the pinned one to have dropped less than the limit."""
-    return max(MIN_SCORES, ceil((Z95 * pinned.sigma / (DROP * pinned.mean)) ** 2))
+    return max(MIN_MEAN, ceil((Z95 * pinned.sigma / (DROP * pinned.mean)) ** 2))
 
 
-def _evidence(sample: QualitySample, pinned: Pinned, slide: Cusum | None) -> dict[str, Json]:
+def _evidence(sample: QualitySample, pinned: Pinned, slide: Slide) -> dict[str, Json]:
     facts: dict[str, Json] = {"scores": sample.n, "pinned_mean": f"{pinned.mean:.3f} of {pinned.n:,} scores"}
-    if slide is not None and slide.onset_index is not None:
-        facts["cusum"] = f"{slide.statistic:.1f} (alarm above {CUSUM_LIMIT})"
-        facts["sliding_for"] = f"{len(sample.daily) - slide.onset_index} d"
+    if slide.onset is not None:
+        facts["cusum"] = f"{slide.statistic:.1f} (alarm above {slide.limit:.1f})"
+        facts["sliding_since"] = f"{slide.onset}, {slide.days} d with scores"
+    if sample.shift is not None:
+        facts["judge"] = str(sample.shift)
     return facts
 
 
+def _not_pinned(sample: QualitySample) -> str:
+    scored = sum(day.n for day in sample.days)
+    so_far = f"{len(sample.days)} d and {scored:,} scores so far"
+    return f"unknown: no baseline pinned yet, that takes {FIRST_PIN.days} d and {MIN_PINNED} scores; {so_far}"
+
+
 def _insufficient(sample: QualitySample, why: str) -> Condition:
+    return _without_value(sample, Status.INSUFFICIENT_DATA, why)
+
+
+def _without_value(sample: QualitySample, status: Status, why: str) -> Condition:
     return Condition(
         rule="quality",
         key=sample.key,
-        status=Status.INSUFFICIENT_DATA,
+        status=status,
         tier=None,
         value=sample.mean,
         limit=None,

@@ -1,19 +1,29 @@
-"""Seasonal and pinned baselines, and the slow slide that only the pinned one finds."""
+"""Seasonal and pinned baselines."""
 
 from __future__ import annotations
 
-import random
+import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from statistics import median, quantiles
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ops.errors import InvalidValue
-from ops.monitoring.baselines import Baseline, Cusum, Maturity, Pinned, Point, cusum, seasonal, sufficient_n
+from ops.monitoring.baselines import (
+    Baseline,
+    DayScores,
+    Maturity,
+    Pinned,
+    Point,
+    Series,
+    first_days,
+    pin,
+    pin_probes,
+    seasonal,
+    sufficient_n,
+    whole_days,
+)
 from ops.proportions import Share
 
 MONDAY_10 = datetime(2026, 7, 20, 10, 25, tzinfo=UTC)
@@ -76,35 +86,6 @@ def test_seasonal_is_immature_when_too_few_points_match() -> None:
     assert seasonal(points, MONDAY_10) == Baseline(None, None, 0, Maturity.IMMATURE)
 
 
-def test_cusum_adds_up_what_exceeds_the_slack() -> None:
-    # z = 0, -2.5, -2.5: S = max(0, 0 - .5), 0 + 2.5 - .5 = 2, 2 + 2.5 - .5 = 4
-    assert cusum([10, 7.5, 7.5], Pinned(mean=10, sigma=1, n=50)) == Cusum(alarm=False, statistic=4.0, onset_index=1)
-
-
-def test_cusum_alarms_above_its_limit_and_tells_the_onset() -> None:
-    # four days 2.5 sigma low after two good ones: 4 x (2.5 - .5) = 8 > 7.1
-    assert cusum([10, 12, *4 * [7.5]], Pinned(10, 1, 50)) == Cusum(alarm=True, statistic=8.0, onset_index=2)
-
-
-def test_cusum_forgets_a_slide_that_recovered() -> None:
-    # S = 2, then max(0, 2 - 4 - .5) = 0
-    assert cusum([7.5, 14], Pinned(10, 1, 50)) == Cusum(alarm=False, statistic=0.0, onset_index=None)
-
-
-@pytest.mark.parametrize(
-    ("low", "alarm"),
-    [
-        pytest.param(2.5, False, id="2.5 - 0.5 = 2 is within 7.1"),
-        pytest.param(7.5, False, id="7.5 - 0.5 = 7 is within 7.1"),
-        pytest.param(7.7, True, id="7.7 - 0.5 = 7.2 is not"),
-    ],
-)
-def test_cusum_alarms_at_seven_point_one_sigma(low: float, alarm: bool) -> None:
-    found = cusum([20 - 2 * low], Pinned(mean=20, sigma=2, n=50))
-    assert found.alarm is alarm
-    assert found.statistic == pytest.approx(low - 0.5)
-
-
 def test_seasonal_of_three_days_knows_the_hour_of_the_day() -> None:
     # from three days back exactly: hours -1, 0, +1 of two days, and 0, +1 of the third
     assert seasonal([Point(at, 7) for at in hourly(3)], MONDAY_10) == Baseline(7, 0, 3 + 3 + 2, Maturity.DAILY)
@@ -117,43 +98,140 @@ def test_seasonal_looks_back_fourteen_days_when_the_weeks_are_too_thin() -> None
     assert seasonal([Point(at, 7) for at in kept], MONDAY_10).n == 12 * 3 + 2
 
 
-@given(st.lists(st.floats(0.81, 0.99), max_size=50))
-def test_cusum_never_blames_values_within_half_a_sigma_of_the_mean(values: list[float]) -> None:
-    assert cusum(values, Pinned(mean=0.9, sigma=0.2, n=10)).statistic == pytest.approx(0, abs=1e-9)
-
-
-def slide(seed: int, days: int, per_week: float) -> list[float]:
-    noise = random.Random(seed)  # noqa: S311 - a seeded simulation
-    return [0.85 * (1 - per_week * day / 7) + noise.gauss(0, SIGMA) for day in range(days)]
-
-
-SIGMA = 0.0128  # of a daily mean: 1.5 % of 0.85
-REFERENCE = Pinned(0.85, SIGMA, 28)
-
-
-def first_alarm(values: list[float]) -> int | None:
-    return next((day for day in range(1, len(values) + 1) if cusum(values[:day], REFERENCE).alarm), None)
-
-
-def test_cusum_finds_a_slide_of_one_percent_a_week_within_thirty_days() -> None:
-    days = [first_alarm(slide(seed, days=40, per_week=0.01)) or 99 for seed in range(200)]
-    assert sum(day <= 30 for day in days) >= 0.9 * 200
-    assert 15 <= median(days) <= 23
-    assert quantiles(days, n=10)[8] <= 27
-
-
-def test_cusum_alarms_at_most_once_in_five_quiet_years() -> None:
-    alarms = sum(first_alarm(slide(seed, days=365, per_week=0)) is not None for seed in range(20))
-    assert alarms <= 0.2 * 20
+# Pinned
 
 
 @pytest.mark.parametrize(
-    ("mean", "sigma", "n", "field"),
-    [(0, 1, 1, "mean"), (1, 0, 1, "sigma"), (1, 1, 0, "n"), (float("nan"), 1, 1, "mean")],
-)
-def test_pinned_refuses_what_cannot_be_a_reference(mean: float, sigma: float, n: int, field: str) -> None:
+    ("mean", "sigma", "n", "days", "field"),
+    [(0, 1, 1, 1, "mean"), (1, 0, 1, 1, "sigma"), (1, 1, 0, 1, "n"), (float("nan"), 1, 1, 1, "mean"),
+     (1, 1, 1, 0, "days")],
+)  # fmt: skip
+def test_pinned_refuses_what_cannot_be_a_reference(mean: float, sigma: float, n: int, days: int, field: str) -> None:
     with pytest.raises(InvalidValue, match=rf"pinned\.{field}"):
-        Pinned(mean, sigma, n)
+        Pinned(mean, sigma, n, days)
+
+
+@pytest.mark.parametrize(
+    ("series", "name"),
+    [
+        pytest.param(Series("thumb"), "thumb", id="of nothing more"),
+        pytest.param(Series("x", "m", "p", "j"), "x model:m prompt:p judge:j", id="of all"),
+        pytest.param(Series("x", judge="j"), "x judge:j", id="of some"),
+    ],
+)
+def test_series_is_named_by_what_is_known_of_it(series: Series, name: str) -> None:
+    assert str(series) == name
+
+
+def of(*means: float, n: int = 100, squares: float = 4.0, apart: int = 1) -> list[DayScores]:
+    start = date(2026, 1, 5)  # a Monday
+    return [DayScores(start + timedelta(days=apart * at), n, mean, squares) for at, mean in enumerate(means)]
+
+
+def test_pin_describes_scores_and_days() -> None:
+    pinned = pin([DayScores(date(2026, 1, 5), 300, 0.9, 12.0), DayScores(date(2026, 1, 6), 100, 0.5, 4.0)])
+    mean = (300 * 0.9 + 100 * 0.5) / 400
+    sigma = ((12 + 4 + 300 * (0.9 - mean) ** 2 + 100 * (0.5 - mean) ** 2) / 399) ** 0.5
+    of_days = (0.9 - mean) ** 2 + (0.5 - mean) ** 2  # divided by 2 - 1
+    assert (pinned.mean, pinned.sigma) == (pytest.approx(mean), pytest.approx(sigma))
+    assert (pinned.n, pinned.days, pinned.weekdays) == (400, 2, ())
+    assert pinned.day_sigma == pytest.approx((of_days - sigma**2 * (1 / 300 + 1 / 100) / 2) ** 0.5)
+
+
+def test_pin_of_days_that_scatter_as_their_scores_do_leaves_nothing_to_explain() -> None:
+    assert pin(of(0.8, 0.801)).day_sigma == 0
+
+
+@pytest.mark.parametrize(
+    ("days", "why"),
+    [
+        pytest.param(of(0.8, n=99), "'99 scores' is not at least 100 scores", id="of 99 scores"),
+        pytest.param([], "'0 scores'", id="of none"),
+        pytest.param(of(1.0, squares=0), "mean 1, sigma 0", id="of scores that are all equal"),
+        pytest.param(of(0.0), "mean 0, sigma 0.2", id="of scores without a mean to fall from"),
+        pytest.param(of(-0.3), "mean -0.3", id="of a negative mean, of which there is no share to lose"),
+    ],
+)
+def test_pin_refuses_what_makes_no_baseline(days: list[DayScores], why: str) -> None:
+    with pytest.raises(InvalidValue, match=re.escape(why)):
+        pin(days)
+
+
+WEEK = (0.83, 0.80, 0.80, 0.80, 0.80, 0.80, 0.77)
+
+
+def test_pin_tells_weekdays_apart_from_two_weeks_on() -> None:
+    assert pin(of(*WEEK)).weekdays == ()
+    found = pin(of(*WEEK, *WEEK))
+    assert found.weekdays == pytest.approx((0.03, *5 * (0.0,), -0.03))  # each like the other: nothing is chance
+    assert found.day_sigma == 0
+    assert (found.weekday(date(2026, 1, 12)), found.weekday(date(2026, 1, 13))) == pytest.approx((0.03, 0))
+
+
+def test_pin_shrinks_weekdays_as_far_as_chance_explains_them() -> None:
+    one, other = [value + 0.01 for value in WEEK], [value - 0.01 for value in WEEK]
+    # within: 14 x .01^2 / (14 - 7) = .0002, so a mean of two by chance .0001; between: 2 x .03^2 / 6 = .0003
+    assert pin(of(*one, *other)).weekdays[0] == pytest.approx(0.03 * (1 - 0.0001 / 0.0003))
+
+
+def test_pin_knows_no_weekdays_where_chance_explains_all() -> None:
+    # within: 14 x .04^2 / 7 = .0032, by chance .0016 > .0003
+    one, other = [value + 0.04 for value in WEEK], [value - 0.04 for value in WEEK]
+    assert pin(of(*one, *other)).weekdays == pytest.approx(7 * (0.0,))
+    assert pin(of(*14 * [0.8])).weekdays == 7 * (0.0,)
+
+
+def test_pin_of_probes_scatters_only_from_day_to_day() -> None:
+    pinned = pin_probes(of(*4 * [0.69, 0.71], n=25, squares=9.0))
+    of_days = (8 * 0.01**2 / 7) ** 0.5 * (1 + 1 / (2 * 7) ** 0.5)
+    assert (pinned.mean, pinned.n, pinned.days, pinned.day_sigma) == (pytest.approx(0.7), 200, 8, 0)
+    assert pinned.sigma == pytest.approx(of_days * 5)  # / sqrt(25) is that of a day
+
+
+def test_pin_of_a_judge_that_repeats_itself_still_lets_it_move_a_little() -> None:
+    assert pin_probes(of(*8 * [0.8], n=25)).sigma == pytest.approx(0.0025 * 0.8 * 5)
+    assert pin_probes(of(0.8)).days == 1
+
+
+TODAY = date(2026, 1, 5)
+
+
+@pytest.mark.parametrize(
+    ("days", "age", "count"),
+    [
+        pytest.param(of(*6 * [0.8]), 6, 0, id="six days are too few"),
+        pytest.param(of(*7 * [0.8]), 7, 7, id="a week is enough"),
+        pytest.param(of(*9 * [0.8]), 9, 7, id="no more than a week"),
+        pytest.param(of(0.8), 7, 1, id="of one day with scores in it"),
+        pytest.param(of(*9 * [0.8], n=10), 9, 0, id="90 scores are too few"),
+        pytest.param(of(*12 * [0.8], n=10), 12, 10, id="a week with too few scores is longer"),
+        pytest.param(of(*4 * [0.8], apart=3), 12, 3, id="days without scores are days of the week too"),
+        pytest.param([], 9, 0, id="of nothing"),
+    ],
+)
+def test_first_days_are_a_week_or_as_many_as_it_takes(days: list[DayScores], age: int, count: int) -> None:
+    assert list(first_days(days, TODAY + timedelta(days=age))) == days[:count]
+
+
+STILL = [0.8, 0.81] * 20
+
+
+@pytest.mark.parametrize(
+    ("days", "age", "count"),
+    [
+        pytest.param(of(*STILL[:27]), 27, 0, id="27 days are too few"),
+        pytest.param(of(*STILL[:28]), 28, 28, id="four weeks are enough"),
+        pytest.param(of(*STILL[:35]), 35, 28, id="no more than four weeks"),
+        pytest.param(of(*(0.8 + 0.001 * at for at in range(28))), 28, 28, id="they may rise"),
+        pytest.param(of(*(0.8 - 0.001 * at for at in range(28))), 28, 0, id="they may not fall"),
+        pytest.param(of(*STILL[:14], *(value - 0.02 for value in STILL[:14])), 28, 0, id="nor drop"),
+        pytest.param(of(0.8, 0.7), 28, 2, id="of two days nobody knows"),
+        pytest.param(of(0.8, n=99), 28, 0, id="99 scores are too few"),
+        pytest.param([], 28, 0, id="of nothing"),
+    ],
+)
+def test_whole_days_are_four_weeks_that_do_not_fall(days: list[DayScores], age: int, count: int) -> None:
+    assert list(whole_days(days, TODAY + timedelta(days=age))) == days[:count]
 
 
 @pytest.mark.parametrize(("limit", "n"), [(0.05, 52), (0.005, 539), (0.3, 7)])

@@ -86,6 +86,13 @@ def assert_harmless(message: SlackMessage) -> None:
         assert all(len(text) <= 3000 for text in texts(block))
 
 
+def test_render_of_a_slide_says_when_it_is_a_drop() -> None:
+    sliding = Summary("Quality sliding", "0.781, -8.1 % vs pinned", "10 %, in ~13 d", "warn at")
+    assert render(replace(WARNING, summary=sliding), NOW).text == (
+        "WARNING · Quality sliding 0.781, -8.1 % vs pinned (warn at 10 %, in ~13 d) · rag-answers"
+    )
+
+
 def test_render_keeps_a_hostile_sample_from_pinging_or_overflowing() -> None:
     message = with_evidence(sample=HOSTILE)
     assert_harmless(message)

@@ -47,7 +47,7 @@ def test_alert_is_read_as_it_was_saved(engine: sa.Engine) -> None:
 
 def test_alert_saved_again_is_changed_in_place(engine: sa.Engine) -> None:
     before = alert(tier=Tier.WARNING, state=State.PENDING, fired_at=None, revision=0, value=None, limit=None)
-    after = alert(clears=1, breaches=0, evidence={}, summary=Summary("Spend", "$6.00", "2x"))
+    after = alert(clears=1, breaches=0, evidence={}, summary=Summary("Spend", "$6.00", "2x", "warn at"))
     save(engine, before, after)
     assert list(open_alerts(engine).values()) == [after]
 

@@ -7,19 +7,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from ops.monitoring.baselines import Pinned
 from ops.monitoring.rules import RULES
 from ops.monitoring.rules.availability import TrafficSample
 from ops.monitoring.rules.cache import CacheSample
 from ops.monitoring.rules.latency import LatencySample
 from ops.monitoring.rules.prices import PriceSample
-from ops.monitoring.rules.quality import QualitySample
 from ops.monitoring.rules.spend import Drivers, SpendSample
 from ops.proportions import Share
 from tasks.settings import Alerting
 from tasks.stores import measures
-from tasks.stores.tables import alerts, latency_hourly, quality_baselines, scores, usage_hourly
-from tests.hand_made import DAY, HOUR, MOMENT, NOW, event, failed, hour_row, insert, load, score_row
+from tasks.stores.tables import alerts, latency_hourly, usage_hourly
+from tests.hand_made import DAY, HOUR, MOMENT, NOW, event, failed, hour_row, insert, load
 
 MINUTE = timedelta(minutes=1)
 MODEL = "gpt-4o-mini"
@@ -282,26 +280,6 @@ def test_cache_counts_embedding_calls_that_went_through_a_cache(engine: sa.Engin
 def test_cache_has_no_sample_where_there_is_no_cache(engine: sa.Engine) -> None:
     load(engine, [event(MINUTE, operation="embedding", cache_hit=None)])
     assert measure(engine, "cache") == []
-
-
-# Quality
-
-
-def test_quality_averages_the_scores_of_a_day(engine: sa.Engine) -> None:
-    marks = [(MOMENT, 0.5), (DAY, 1.0), (timedelta(0), 9.0), (DAY + MOMENT, 9.0)]
-    insert(engine, scores, [score_row(before, value) for before, value in marks])
-    insert(engine, scores, [score_row(HOUR, 9.0, metric="judge"), score_row(HOUR, 9.0, tenant_id="other")])
-    assert measure(engine, "quality", quality_metrics=("thumb", "unheard")) == [
-        QualitySample(key="thumb", mean=(0.5 + 1.0) / 2, n=2, pinned=None),
-        QualitySample(key="unheard", mean=None, n=0, pinned=None),
-    ]
-
-
-def test_quality_is_compared_with_its_own_pinned_baseline(engine: sa.Engine) -> None:
-    pin = {"metric": "thumb", "mean": 0.8, "sigma": 0.4, "n": 150, "accepted_at": NOW, "reason": "by hand"}
-    insert(engine, quality_baselines, [pin, {**pin, "tenant_id": "other", "mean": 0.1}])
-    [sample] = measure(engine, "quality", quality_metrics=("thumb",))
-    assert sample.pinned == Pinned(0.8, 0.4, 150)
 
 
 # Prices

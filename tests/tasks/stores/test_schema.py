@@ -74,6 +74,34 @@ def _rules(connection: sa.Connection) -> dict[str, str]:
     return {row.key: row.rule for row in connection.execute(sa.text("SELECT key, rule FROM watchkeeper.alerts"))}
 
 
+_PIN = """
+INSERT INTO watchkeeper.quality_baselines (tenant_id, metric, mean, sigma, n, accepted_at, reason)
+VALUES ('default', 'thumb', .9, .3, 200, '2026-03-05', 'first 7 days of scores'),
+       ('default', 'judge', .8, .2, 300, '2026-03-05', 'by hand')
+"""
+_ANEW = """
+INSERT INTO watchkeeper.quality_baselines (tenant_id, metric, model, mean, sigma, n, accepted_at, reason, accepted_by,
+                                           starts_at, ends_at, days, day_sigma, weekdays)
+VALUES ('default', 'judge', 'gpt-4o', .7, .2, 300, '2026-03-06', 'again', 'ann',
+        '2026-02-20', '2026-03-06', 14, 0, '{}')
+"""
+
+
+def test_baselines_of_all_models_are_pinned_anew_unless_somebody_accepted_them(engine: sa.Engine) -> None:
+    config = schema._config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0005")
+        connection.execute(sa.text(_PIN))
+        command.upgrade(config, "head")
+        rows = connection.execute(sa.text("SELECT metric, model, mean, days FROM watchkeeper.quality_baselines")).all()
+        assert rows == [("judge", None, 0.8, 1)]
+        connection.execute(sa.text(_ANEW))
+        command.downgrade(config, "0005")
+        rows = connection.execute(sa.text("SELECT metric, mean FROM watchkeeper.quality_baselines")).all()
+        assert rows == [("judge", 0.7)]  # the newest
+
+
 def test_tables_in_code_equal_the_tables_that_the_migrations_make(engine: sa.Engine) -> None:
     def ours(obj: object, name: str | None, kind: str, reflected: bool, compare_to: object) -> bool:
         return kind in {"table", "column"} and name != "alembic_version" and not str(name).startswith("usage_events_")

@@ -1,18 +1,27 @@
-"""Quality against its pinned baseline: a drop, and a slide."""
+"""Quality against its pinned baseline: a drop, a slide, and a judge that is to blame for them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date, timedelta
 
 import pytest
 
 from ops.monitoring.alerts import Status, Summary, Tier
-from ops.monitoring.baselines import Pinned
+from ops.monitoring.baselines import DayScores, Pinned, pin, pin_probes
+from ops.monitoring.drift import Shift, find_shift
 from ops.monitoring.rules.quality import QualitySample, evaluate
+from tests.scored_days import FIRST, scored_days
 
-PINNED = Pinned(mean=0.85, sigma=0.17, n=2000)
-DAILY = Pinned(mean=0.85, sigma=0.01, n=28)
-SLIDE = (0.85, *6 * (0.83,))  # z = -2 six times: 6 x (2 - .5) = 9 > 7.1
+# A day of 289 scores scatters by .17 / 17 = .01; the slack is .5 + 1/5 = .7
+PINNED = Pinned(mean=0.85, sigma=0.17, n=2000, days=25)
+
+
+def of(*means: float) -> tuple[DayScores, ...]:
+    return tuple(DayScores(FIRST + timedelta(days=number), 289, mean) for number, mean in enumerate(means))
+
+
+SLIDE = of(0.85, *6 * [0.83])  # z = -2 six times: 6 x (2 - .7) = 7.8 > 7.1
 FINE = QualitySample("rag-answers", 0.84, 400, PINNED)
 
 
@@ -29,9 +38,13 @@ FINE = QualitySample("rag-answers", 0.84, 400, PINNED)
         pytest.param(replace(FINE, mean=0.1, n=30), Status.BREACH, id="30 are enough"),
         pytest.param(replace(FINE, mean=None, n=0), Status.INSUFFICIENT_DATA, id="no scores are not OK"),
         pytest.param(replace(FINE, pinned=None), Status.INSUFFICIENT_DATA, id="nothing pinned is not OK"),
-        pytest.param(replace(FINE, daily=SLIDE, pinned_daily=DAILY), Status.BREACH, id="a slide before a drop"),
-        pytest.param(replace(FINE, daily=SLIDE), Status.OK, id="a slide needs its own reference"),
-        pytest.param(replace(FINE, n=5, daily=SLIDE, pinned_daily=DAILY), Status.BREACH, id="a slide needs no window"),
+        pytest.param(replace(FINE, days=SLIDE), Status.BREACH, id="a slide before a drop"),
+        pytest.param(replace(FINE, n=5, days=SLIDE), Status.BREACH, id="a slide needs no window"),
+        pytest.param(replace(FINE, mean=None, n=0, days=SLIDE), Status.BREACH, id="nor a score of today"),
+        pytest.param(
+            replace(FINE, days=SLIDE, series=3), Status.OK, id="one of three that slide needs 7.1 + ln 3 = 8.2"
+        ),
+        pytest.param(replace(FINE, mean=None, n=0, retired=True), Status.OK, id="what is in use no more is over"),
     ],
 )
 def test_quality_needs_proof_of_a_drop_or_a_slide(sample: QualitySample, status: Status) -> None:
@@ -47,20 +60,29 @@ def test_quality_drop_is_told_against_the_pinned_mean() -> None:
     assert condition.limit == pytest.approx(0.9 * 0.85)
 
 
-def test_quality_slide_is_told_as_one() -> None:
-    condition = evaluate(replace(FINE, mean=0.781, daily=SLIDE, pinned_daily=DAILY))
-    assert condition.summary == Summary("Quality sliding", "0.781, -8.1 % vs pinned", "-10 %")  # .781 / .85 - 1
-    assert condition.evidence["cusum"] == "9.0 (alarm above 7.1)"
-    assert condition.evidence["sliding_for"] == "6 d"
+def test_quality_slide_is_told_with_its_level_and_when_it_is_a_drop() -> None:
+    # 1 % a week of .85 is .00121 a day: from .797 to .781; to .765 it is another 13 days
+    daily = 0.85 * 0.01 / 7
+    days = of(*(0.781 + daily * ahead for ahead in range(13, -1, -1)))
+    condition = evaluate(replace(FINE, mean=0.79, days=days))
+    assert condition.summary == Summary("Quality sliding", "0.781, -8.1 % vs pinned", "10 %, in ~13 d", "warn at")
+    assert condition.value == pytest.approx(0.781)
+    assert condition.evidence["cusum"] == "10.1 (alarm above 7.1)"
+    assert condition.evidence["sliding_since"] == "2026-01-05, 14 d with scores"
+
+
+def test_quality_slide_without_a_slope_has_no_day_to_tell() -> None:
+    condition = evaluate(replace(FINE, days=SLIDE))
+    assert condition.summary == Summary("Quality sliding", "0.830, -2.4 % vs pinned", "10 %", "warn at")
 
 
 def test_quality_that_slid_all_the_way_is_told_as_a_drop() -> None:
-    condition = evaluate(replace(FINE, mean=0.70, daily=SLIDE, pinned_daily=DAILY))
+    condition = evaluate(replace(FINE, mean=0.70, days=SLIDE))
     assert condition.summary.what == "Quality"
 
 
 def test_quality_without_a_slide_shows_no_cusum() -> None:
-    condition = evaluate(replace(FINE, daily=(0.86, 0.86), pinned_daily=DAILY))
+    condition = evaluate(replace(FINE, days=of(0.86, 0.86)))
     assert (condition.status, "cusum" in condition.evidence) == (Status.OK, False)
 
 
@@ -68,6 +90,7 @@ def test_quality_needs_more_scores_when_they_scatter_more() -> None:
     # (1.645 x .85 / (.1 x .85))^2 = 16.45^2 = 270.6
     scattered = replace(FINE, pinned=Pinned(0.85, 0.85, 2000), n=270)
     assert evaluate(scattered).summary.value == "unknown: 270 scores, 271 needed"
+    assert evaluate(replace(scattered, n=271)).status is Status.OK
 
 
 @pytest.mark.parametrize(("mean", "near"), [(0.783, False), (0.78, True), (0.70, False)])
@@ -76,26 +99,77 @@ def test_quality_clears_only_within_eight_percent(mean: float, near: bool) -> No
 
 
 @pytest.mark.parametrize(
+    ("days", "near"),
+    [
+        pytest.param(of(*5 * [0.83]), True, id="at 5 x 1.3 = 6.5 it stays open"),
+        pytest.param(of(*4 * [0.83]), False, id="at 4 x 1.3 = 5.2 it may clear"),
+        pytest.param(SLIDE, False, id="an alarm is no matter of clearing"),
+    ],
+)
+def test_quality_clears_only_when_the_sum_is_well_below_its_limit(days: tuple[DayScores, ...], near: bool) -> None:
+    assert evaluate(replace(FINE, days=days)).near_limit is near
+
+
+@pytest.mark.parametrize(
     ("sample", "why"),
     [
         pytest.param(replace(FINE, mean=None, n=0), "unknown: no scores", id="scores"),
-        pytest.param(replace(FINE, pinned=None), "unknown: no pinned baseline", id="something to compare with"),
+        pytest.param(replace(FINE, mean=None, n=0, pinned=None), "unknown: no scores", id="any scores at all"),
+        pytest.param(
+            replace(FINE, pinned=None, days=of(0.8, 0.8)),
+            "unknown: no baseline pinned yet, that takes 7 d and 100 scores; 2 d and 578 scores so far",
+            id="something to compare with",
+        ),
         pytest.param(replace(FINE, n=29), "unknown: 29 scores, 30 needed", id="more scores"),
+        pytest.param(replace(FINE, retired=True), "no scores in 7 d: no longer in use", id="a version in use"),
     ],
 )
 def test_quality_says_what_it_is_missing(sample: QualitySample, why: str) -> None:
     assert evaluate(sample).summary == Summary("Quality", why, "-10 %")
 
 
-def test_quality_with_just_enough_scores_is_judged() -> None:
-    scattered = replace(FINE, pinned=Pinned(0.85, 0.85, 2000), n=271)  # 270.6 are needed
-    assert evaluate(scattered).status is Status.OK
+# The judge
 
 
-def test_quality_that_is_fine_is_not_said_to_slide() -> None:
-    assert evaluate(FINE).summary.what == "Quality"
+def shift(change: float) -> Shift:
+    return Shift("rubric-1", change, 0.7 * (1 + change), date(2026, 1, 6))
 
 
-def test_quality_slide_of_few_scores_is_not_called_a_drop() -> None:
-    few = replace(FINE, mean=0.1, n=5, daily=SLIDE, pinned_daily=DAILY)
-    assert evaluate(few).summary.what == "Quality sliding"
+@pytest.mark.parametrize(
+    ("sample", "status"),
+    [
+        pytest.param(
+            replace(FINE, days=SLIDE, shift=shift(-0.03)), Status.INSUFFICIENT_DATA, id="a slide, as its probes"
+        ),
+        pytest.param(replace(FINE, mean=0.7, shift=shift(-0.1)), Status.INSUFFICIENT_DATA, id="a drop, as its probes"),
+        pytest.param(
+            replace(FINE, mean=0.7, shift=shift(-0.05)), Status.BREACH, id="a drop by thrice what its probes show"
+        ),
+        pytest.param(replace(FINE, mean=0.7, shift=shift(+0.05)), Status.BREACH, id="a drop under a milder judge"),
+        pytest.param(replace(FINE, shift=shift(-0.05)), Status.OK, id="answers that stand"),
+    ],
+)
+def test_quality_blames_a_judge_without_whose_part_there_is_no_fall(sample: QualitySample, status: Status) -> None:
+    assert evaluate(sample).status is status
+
+
+def test_quality_says_that_the_judge_moved() -> None:
+    told = "judge rubric-1 moved, its probes stand at 0.630, -10.0 % vs pinned"
+    assert evaluate(replace(FINE, mean=0.7, shift=shift(-0.1))).summary.value == f"unknown: {told}"
+    assert evaluate(replace(FINE, shift=shift(-0.1))).evidence["judge"] == told
+
+
+def test_quality_of_two_hundred_judges_that_grow_stricter_pages_nobody() -> None:
+    """Answers and probes seem to slide by 1 % a week alike; probes scatter by half a percent of a day."""
+    paged = 0
+    for seed in range(200):
+        answers = scored_days(seed, 28 + 40, per_week=0.01, since=28)
+        probes = scored_days(1000 + seed, 28 + 40, per_week=0.01, since=28, sigma=0.0425, n=100, weekend=0.0)
+        pinned, fixed = pin(answers[:28]), pin_probes(probes[:28])
+        for day in range(29, 28 + 40 + 1):
+            found = find_shift("rubric-1", probes[28:day], fixed)
+            sample = QualitySample("rag", answers[day - 1].mean, 200, pinned, tuple(answers[28:day]), shift=found)
+            if evaluate(sample).status is Status.BREACH:
+                paged += 1
+                break
+    assert paged <= 0.05 * 200

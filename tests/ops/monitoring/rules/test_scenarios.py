@@ -12,7 +12,7 @@ from math import exp
 import pytest
 
 from ops.monitoring.alerts import Alert, Condition, Reason, Tier, step
-from ops.monitoring.baselines import Pinned
+from ops.monitoring.baselines import pin
 from ops.monitoring.rules import RULES
 from ops.monitoring.rules.availability import TrafficSample
 from ops.monitoring.rules.cache import CacheSample
@@ -20,6 +20,7 @@ from ops.monitoring.rules.latency import LatencySample
 from ops.monitoring.rules.quality import QualitySample
 from ops.monitoring.rules.spend import SpendSample
 from ops.proportions import Share
+from tests.scored_days import scored_days
 
 NOW = datetime(2026, 7, 20, tzinfo=UTC)  # a Monday
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -170,10 +171,9 @@ def test_spend_of_a_dear_afternoon_is_told_within_two_hours(factor: float, is_to
     ],
 )
 def test_quality_that_slides_is_told_before_it_has_dropped_by_ten_percent(per_week: float, days: range) -> None:
-    draw = random.Random(4)  # noqa: S311 - a seeded simulation
-    means = [0.85 * (1 - per_week * day / 7) + draw.gauss(0, 0.0128) for day in range(60)]
-    single, daily = Pinned(0.85, 0.35, 2000), Pinned(0.85, 0.0128, 28)
-    samples = [QualitySample("rag", means[day], 200, single, tuple(means[: day + 1]), daily) for day in range(60)]
+    life = scored_days(4, 28 + 60, per_week=per_week, since=28)
+    pinned, means = pin(life[:28]), [day.mean for day in life[28:]]
+    samples = [QualitySample("rag", means[day], 200, pinned, tuple(life[28 : 29 + day])) for day in range(60)]
     (day, reason), *_ = told("quality", map(RULES["quality"], samples), DAY)
     assert (reason, day in days) == (Reason.FIRED, True)
     assert means[day] > 0.9 * 0.85
