@@ -156,6 +156,14 @@ def watermark(connection: sa.Connection, tenant: str, step: str) -> datetime | N
     ).scalar_one_or_none()
 
 
+def all_watermarks(connection: sa.Connection, tenant: str) -> dict[str, datetime]:
+    """Return the time that every step has reached."""
+    rows = connection.execute(
+        sa.select(watermarks.c.step, watermarks.c.reached_at).where(watermarks.c.tenant_id == tenant)
+    )
+    return {row.step: row.reached_at for row in rows}
+
+
 def set_watermark(connection: sa.Connection, tenant: str, step: str, reached_at: datetime) -> None:
     """Remember how far a step has come."""
     statement = insert(watermarks).values(tenant_id=tenant, step=step, reached_at=reached_at)
