@@ -31,9 +31,9 @@ from tasks.stores import (
     alerts,
     costs,
     ingest,
-    measures,
     outbox,
     quality,
+    quality_samples,
     rejects,
     rollouts,
     schema,
@@ -184,7 +184,7 @@ def _read_rollouts(look: Look) -> Iterable[Row]:
 
 
 def _read_scores(look: Look) -> Iterable[Row]:
-    samples = measures.quality(look.connection, look.tenant, look.now, look.settings.alerting)
+    samples = quality_samples.quality(look.connection, look.tenant, look.now, look.settings.alerting)
     return score_rows([RULES["quality"](sample) for sample in samples])
 
 
