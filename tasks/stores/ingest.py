@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import sqlalchemy as sa
@@ -13,7 +13,6 @@ from sqlalchemy.dialects.postgresql import insert
 from ops.scores import Score
 from ops.vendor_usage import COUNTS, VendorCost, VendorUsage
 from ops.window import Window
-from tasks.sources.interface import Batch
 from tasks.stores.tables import (
     ingest_files,
     ingest_sources,
@@ -22,6 +21,9 @@ from tasks.stores.tables import (
     vendor_usage,
     watermarks,
 )
+
+if TYPE_CHECKING:
+    from tasks.sources.interface import Batch  # every kind of source comes with it, and httpx
 
 
 def known_files(connection: sa.Connection, tenant: str, source: str, head: str) -> list[sa.Row[Any]]:
