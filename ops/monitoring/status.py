@@ -36,7 +36,7 @@ def source_row(source: Mapping[str, Any], rejects: int, now: datetime) -> Row:
         f"loaded {ago(loaded, now)}" if loaded and source["state"] != "never loaded" else "",
         f"newest event {in_one_unit(now - newest)} old" if newest else "",
         f"{rejects:,} rejected rows kept" if rejects else "",
-        f"{failures:,} failures in a row: {_short(source['last_error'])}" if failures else "",
+        f"failed {failures:,}x: {_short(source['last_error'])}" if failures else "",
     ]
     return Row(level, source["source"], ", ".join(part for part in parts if part), {**source, "rejects": rejects})
 

@@ -90,7 +90,7 @@ def test_sources_tell_their_lag_their_rejects_and_their_silence(settings: Settin
     insert(engine, t.usage_rejects, [{**reject, "reject_id": f"r{number}", "position": number} for number in range(3)])
     assert told(read(settings, sources=sources), "sources") == [
         ("ok", "gateway", "loaded 2 min ago, newest event 3 min old, 3 rejected rows kept"),
-        ("critical", "trace", "silent, 1 failures in a row: connection refused"),  # a day is 24 times its hour
+        ("critical", "trace", "silent, failed 1x: connection refused"),  # a day is 24 times its hour
     ]
 
 

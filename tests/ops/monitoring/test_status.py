@@ -46,7 +46,7 @@ def source(**changes: Any) -> dict[str, Any]:
         ),
         pytest.param(
             {"state": "failing", "failures": 2, "last_error": "gone"}, 0, "warning",
-            "failing, loaded 2 min ago, newest event 3 min old, 2 failures in a row: gone", id="failing",
+            "failing, loaded 2 min ago, newest event 3 min old, failed 2x: gone", id="failing",
         ),
         pytest.param(
             {"state": "silent", "tier": Tier.CRITICAL, "last_success_at": NOW - 5 * HOUR, "newest_event_at": None}, 0,
