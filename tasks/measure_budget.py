@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -28,10 +29,12 @@ def measure_budget(
 ) -> Iterator[Standing]:
     """Yield how the budget stands in a period; of one that each has, of every key without one of its own.
 
-    Nothing is projected.
+    Of users only those who have spent half of theirs: there may be millions, and of the others there is nothing to
+    tell. Nothing is projected.
     """
     kind = ScopeKind(budget.scope)
-    spent = store.spent(connection, settings.tenant, kind, budget.key, window, now)
+    least = budget.usd / 2 if kind is ScopeKind.USER else Decimal(0)
+    spent = store.spent(connection, settings.tenant, kind, budget.key, window, now, least)
     named = {other.key for other in settings.budgets if other.kind == budget.kind}
     for key, usd in sorted(spent.items()):
         if budget.key == store.EACH and key in named:

@@ -167,7 +167,7 @@ def _read_budgets(look: Look) -> Iterable[Row]:
 
 
 def _nothing_spent(budget: Budget) -> Row:
-    return Row(Level.OK, f"{budget.scope}:{budget.key}", "nobody has spent anything of it")
+    return Row(Level.OK, f"{budget.scope}:{budget.key}", "nobody has spent half of it")
 
 
 def _read_alerts(look: Look) -> Iterable[Row]:

@@ -66,11 +66,11 @@ def budget_row(standings: Sequence[Standing], forecasts: Mapping[Scope, Forecast
     forecast = _of_month(worst, forecasts.get(worst.scope))
     end = f", {_interval(forecast.month_end)} projected" if forecast else ""
     over = sum(event is BudgetEvent.ALL_SPENT for _, event in found)
-    several = f"; worst of {len(found):,}, {over:,} over" if len(found) > 1 else ""
+    several = f"; the worst of several, {over:,} of which are over" if len(standings) > 1 else ""
     text = f"{usd(worst.spent_usd)} of {usd(worst.budget_usd)} spent ({_share(worst):.0%}){end}"
     facts = {
         "scope": str(worst.scope), "period": worst.period, "budget_usd": worst.budget_usd,
-        "spent_usd": worst.spent_usd, "event": event, "keys": len(found), "over": over,
+        "spent_usd": worst.spent_usd, "event": event, "over": over,
         "month_end_usd": forecast.month_end.expected if forecast else None,
     }  # fmt: skip
     about = f"{worst.scope}, {worst.period}"
