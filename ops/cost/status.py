@@ -66,7 +66,7 @@ def budget_row(standings: Sequence[Standing], forecasts: Mapping[Scope, Forecast
     forecast = _of_month(worst, forecasts.get(worst.scope))
     end = f", {_interval(forecast.month_end)} projected" if forecast else ""
     over = sum(event is BudgetEvent.ALL_SPENT for _, event in found)
-    several = f"; the worst of several, {over:,} of which are over" if len(standings) > 1 else ""
+    several = f"; the worst of several{f', {over:,} over' if over else ''}" if len(standings) > 1 else ""
     text = f"{usd(worst.spent_usd)} of {usd(worst.budget_usd)} spent ({_share(worst):.0%}){end}"
     facts = {
         "scope": str(worst.scope), "period": worst.period, "budget_usd": worst.budget_usd,

@@ -129,7 +129,7 @@ def test_budgets_are_crossed_or_foretold(settings: Settings, engine: sa.Engine) 
         ("warning", "team:b, month", "will be crossed: $4.00 of $15.00 spent (27%), $20.00 (80 %: $16.00 to $30.00) "
          "projected"),
         ("critical", "user:u2, day",
-         "100 % spent: $13.00 of $5.00 spent (260%); the worst of several, 1 of which are over"),
+         "100 % spent: $13.00 of $5.00 spent (260%); the worst of several, 1 over"),
         ("ok", "feature:*", "nobody has spent half of it"),
     ]  # fmt: skip
 

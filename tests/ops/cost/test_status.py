@@ -96,11 +96,12 @@ def test_budget_of_each_team_shows_the_worst_and_counts_who_is_over() -> None:
     found = [standing(spent, scope=team) for spent, team in zip((60, 110, 150, 10), teams, strict=True)]
     row = budget_row(found, {})
     assert row.about == "team:c, month"
-    assert row.text == "100 % spent: $150.00 of $100.00 spent (150%); the worst of several, 2 of which are over"
+    assert row.text == "100 % spent: $150.00 of $100.00 spent (150%); the worst of several, 2 over"
     assert row.facts["over"] == 2
 
 
 def test_team_that_will_be_over_is_worse_than_one_that_spent_more() -> None:
     teams = [Scope(ScopeKind.TEAM, name) for name in ("a", "b")]
     found = [standing(60, scope=teams[0]), standing(30, scope=teams[1])]
-    assert budget_row(found, {teams[1]: forecast(120, 130, 140)}).about == "team:b, month"
+    row = budget_row(found, {teams[1]: forecast(120, 130, 140)})
+    assert (row.about, row.text.rpartition("; ")[2]) == ("team:b, month", "the worst of several")
