@@ -19,7 +19,7 @@ _MOST = 5  # rows of a section: all of them are to fit on one screen
 @click.command("status")
 @as_json
 def command(as_json: bool) -> None:
-    """Show how everything is doing: database, sources, spend, budgets, alerts, messages, rollouts, quality, steps.
+    """Show how everything is doing, from the sources over budgets and alerts to the last run of each flow.
 
     The colours are those of the alert tiers. Exit code 1: something is critical, or could not be read. It reads
     roll-ups and changes nothing.

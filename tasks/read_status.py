@@ -19,7 +19,16 @@ from ops.cost.status import Spent, budget_row, spend_row
 from ops.deployment.status import rollout_rows
 from ops.errors import Unavailable, WatchkeeperError
 from ops.monitoring.rules import RULES
-from ops.monitoring.status import alert_rows, backlog_rows, check_rows, score_rows, source_row, step_rows
+from ops.monitoring.status import (
+    alert_rows,
+    backlog_rows,
+    check_rows,
+    score_rows,
+    source_row,
+    step_rows,
+    vendor_rows,
+)
+from ops.monitoring.vendor_status import Reading
 from ops.status import Level, Row, Section
 from ops.window import Window
 from tasks.embedded_postgres import Cluster
@@ -39,6 +48,7 @@ from tasks.stores import (
     schema,
     source_states,
     storage,
+    vendor_statuses,
 )
 
 Schedules = Mapping[str, str | None]  # cron by flow
@@ -175,6 +185,12 @@ def _read_alerts(look: Look) -> Iterable[Row]:
     return alert_rows(alerts.firing(look.connection, look.tenant), judged_at, look.now)
 
 
+def _read_vendors(look: Look) -> Iterable[Row]:
+    known = vendor_statuses.known(look.connection, look.tenant)
+    unread = {vendor.name: Reading(now=look.now) if vendor.status_url else None for vendor in look.settings.vendors}
+    return vendor_rows(unread | {name: vendor_statuses.reading(row, look.now) for name, row in known.items()})
+
+
 def _read_outbox(look: Look) -> Iterable[Row]:
     return backlog_rows(outbox.backlogs(look.connection, look.tenant, look.now), look.now)
 
@@ -196,15 +212,17 @@ def _read_steps(look: Look) -> Iterable[Row]:
     return step_rows(look.schedules, ingest.all_watermarks(look.connection, look.tenant), look.now)
 
 
-# In the order of the screen. Here is the place of the vendors' status, and of the metrics.
+# In the order of the screen.
 SECTIONS: dict[str, Callable[[Look], Iterable[Row]]] = {
     "database": _read_database,
     "sources": _read_sources,
     "spend": _read_spend,
     "budgets": _read_budgets,
     "alerts": _read_alerts,
+    "vendors": _read_vendors,
     "outbox": _read_outbox,
     "rollouts": _read_rollouts,
+    # Here is the place of the metrics.
     "scores": _read_scores,
     "data checks": _read_checks,
     "steps": _read_steps,

@@ -1,4 +1,4 @@
-"""What `watchkeeper status` says of sources, alerts, messages, scores, data checks and the watch itself.
+"""What `watchkeeper status` says of sources, alerts, vendors, messages, scores, data checks and the watch itself.
 
 Before it: `tasks/read_status.py` reads. After it: `cli/status.py` prints.
 """
@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ops.monitoring.alerts import Alert, Condition, Status, Tier
+from ops.monitoring.rules.vendor import TIERS
+from ops.monitoring.vendor_status import PageState, Reading
 from ops.status import Level, Row
 from ops.window import in_one_unit
 
@@ -18,7 +20,7 @@ LATE = timedelta(minutes=5)  # a message that nobody got for so long: they are s
 WATCH = "keep-watch"  # the step that tells of everything: nobody else tells when it stands still
 _LEAST_PERIOD = timedelta(minutes=5)  # a step more frequent than that may take a while
 _LATE_AFTER, _CRITICAL_AFTER = 2, 8  # periods
-_SHOWN = 100  # characters of an error
+_SHOWN = 100  # characters of an error, or of a vendor's words
 
 
 def ago(when: datetime, now: datetime) -> str:
@@ -57,6 +59,20 @@ def _alert_row(alert: Alert, now: datetime) -> Row:
     text = f"{summary.what} {summary.value} (limit {summary.limit}), for {in_one_unit(now - alert.since)}"
     facts = {"rule": alert.rule, "since": alert.since, "value": alert.value, "limit": alert.limit}
     return Row(Level(alert.tier.value), alert.key, text, facts)
+
+
+def vendor_rows(readings: Mapping[str, Reading | None]) -> list[Row]:
+    """Say what each vendor's status page says; what our own requests show of it is an alert."""
+    rows = [_vendor_row(vendor, reading) for vendor, reading in readings.items()]
+    return rows or [Row(Level.NONE, "", "none is configured")]
+
+
+def _vendor_row(vendor: str, reading: Reading | None) -> Row:
+    if reading is None:
+        return Row(Level.NONE, vendor, "no status page is configured")
+    tier = TIERS.get(reading.state)
+    level = Level.OK if reading.state is PageState.OPERATIONAL else Level(tier.value) if tier else Level.INFO
+    return Row(level, vendor, _short(reading.words()), {"state": reading.state, "read_at": reading.read_at})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

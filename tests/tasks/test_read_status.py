@@ -10,11 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from ops.monitoring.alerts import Alert, State, Summary, Tier
+from ops.monitoring.vendor_status import PageState, StatusPage
 from ops.status import Level
 from tasks.advance_rollout import abort_rollout, start_rollout
 from tasks.read_status import Page, read_status
-from tasks.settings import Budget, Settings, Source
-from tasks.stores import alerts, ingest, outbox, schema, source_states
+from tasks.settings import Budget, Settings, Source, Vendor
+from tasks.stores import alerts, ingest, outbox, schema, source_states, vendor_statuses
 from tasks.stores import tables as t
 from tests.hand_made import DAY, HOUR, MIDNIGHT, MINUTE, NOW, hour_row, insert, score_row
 
@@ -142,6 +143,21 @@ def test_alerts_that_fire_are_told_and_others_are_not(settings: Settings, engine
     fired(engine, "team:a", State.RESOLVED)
     fired(engine, "team:b", tenant="other")
     assert told(read(settings), "alerts") == [("critical", "total", "Spend $5.00 (limit $2.00), for 60 min")]
+
+
+def test_vendors_tell_what_their_pages_said_last(settings: Settings, engine: sa.Engine) -> None:
+    url = "https://status.example/api/v2/summary.json"
+    vendors = (Vendor(name="openai", status_url=url), Vendor(name="anthropic"))
+    page = StatusPage(state=PageState.PARTIAL_OUTAGE, description="Some are out", incidents=("Errors (major impact)",))
+    with engine.begin() as connection:
+        vendor_statuses.watch(connection, "default", vendors)
+        vendor_statuses.record_page(connection, "default", "openai", page, NOW, etag=None, last_modified=None)
+    added = (*vendors, Vendor(name="mistral", status_url=url))
+    assert told(read(settings, vendors=added), "vendors") == [
+        ("warning", "openai", "partial outage: Errors (major impact)"),
+        ("none", "anthropic", "no status page is configured"),
+        ("info", "mistral", "unknown: not read yet"),
+    ]
 
 
 def test_backlog_counts_what_nobody_got(settings: Settings, engine: sa.Engine) -> None:

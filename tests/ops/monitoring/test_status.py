@@ -18,7 +18,9 @@ from ops.monitoring.status import (
     score_rows,
     source_row,
     step_rows,
+    vendor_rows,
 )
+from ops.monitoring.vendor_status import PageState, Reading, StatusPage
 from ops.status import Row
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
@@ -27,6 +29,10 @@ SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelt
 
 def told(row: Row) -> tuple[str, str, str]:
     return row.level.value, row.about, row.text
+
+
+def said(state: PageState) -> Reading:
+    return Reading(now=NOW, read_at=NOW - MINUTE, page=StatusPage(state=state, description="as usual"))
 
 
 def source(**changes: Any) -> dict[str, Any]:
@@ -101,6 +107,25 @@ def test_no_alert_is_fine_only_if_somebody_looked() -> None:
     assert told(quiet) == ("ok", "", "none is firing; evaluated 3 min ago")
     [unknown] = alert_rows([], None, NOW)
     assert told(unknown) == ("none", "", "the rules were never evaluated")
+
+
+@pytest.mark.parametrize(
+    ("reading", "level", "text"),
+    [
+        pytest.param(None, "none", "no status page is configured", id="nothing to read"),
+        pytest.param(Reading(now=NOW), "info", "unknown: not read yet", id="what nobody knows is not fine"),
+        pytest.param(said(PageState.OPERATIONAL), "ok", "operational: as usual", id="operational"),
+        pytest.param(said(PageState.DEGRADED), "info", "degraded performance: as usual", id="degraded"),
+        pytest.param(said(PageState.MAJOR_OUTAGE), "warning", "major outage: as usual", id="out, by itself alone"),
+    ],
+)
+def test_vendor_is_as_grave_as_the_rule_takes_its_page(reading: Reading | None, level: str, text: str) -> None:
+    [row] = vendor_rows({"openai": reading})
+    assert told(row) == (level, "openai", text)
+
+
+def test_no_vendor_is_nothing_to_judge() -> None:
+    assert [told(row) for row in vendor_rows({})] == [("none", "", "none is configured")]
 
 
 @pytest.mark.parametrize(
