@@ -32,7 +32,7 @@ from ops.monitoring.vendor_status import Reading
 from ops.status import Level, Row, Section
 from ops.window import Window
 from tasks.embedded_postgres import Cluster
-from tasks.measure_budget import measure_budget
+from tasks.measure_budget import measure_budget, window_of
 from tasks.resources import first_line, open_database
 from tasks.settings import Budget, Settings
 from tasks.show_sources import source_rows
@@ -171,7 +171,8 @@ def _read_budgets(look: Look) -> Iterable[Row]:
     known = costs.forecasts(look.connection, look.tenant, month)
     rows = []
     for budget in look.settings.budgets:
-        standings = list(measure_budget(look.connection, look.settings, budget, look.now))
+        window = window_of(budget, look.settings.zone, look.now)
+        standings = list(measure_budget(look.connection, look.settings, budget, window, look.now))
         rows.append(budget_row(standings, known) if standings else _nothing_spent(budget))
     return rows or [Row(Level.NONE, "", "none is set")]
 

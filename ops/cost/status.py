@@ -41,8 +41,9 @@ def spend_row(about: str, spent: Spent, now: datetime, forecast: Forecast | None
     if not spent.events:
         return Row(Level.NONE, about, "no requests", {"events": 0})
     gap = f", {spent.unpriced_events:,} of them without a price" if spent.unpriced_events else ""
-    text = f"{usd(spent.usd)} for {spent.events:,} requests{gap}{_projected(forecast, now)}"
-    facts = {"usd": spent.usd, "events": spent.events, "unpriced_events": spent.unpriced_events}
+    known = spent.usd if spent.events > spent.unpriced_events else None
+    text = f"{usd(known)} for {spent.events:,} requests{gap}{_projected(forecast, now)}"
+    facts = {"usd": known, "events": spent.events, "unpriced_events": spent.unpriced_events}
     if forecast is not None:
         facts |= {"month_end_usd": forecast.month_end.expected, "projected_at": forecast.as_of}
     return Row(Level.INFO if spent.unpriced_events else Level.OK, about, text, facts)

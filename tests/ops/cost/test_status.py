@@ -44,6 +44,11 @@ def test_requests_without_a_price_are_told_of() -> None:
     assert (row.level, row.text) == ("info", "$3.00 for 10 requests, 4 of them without a price")
 
 
+def test_cost_of_requests_that_all_have_no_price_is_unknown() -> None:
+    row = spend_row("today", Spent(events=4, unpriced_events=4, usd=Decimal(0)), NOW)
+    assert (row.text, row.facts["usd"]) == ("unknown for 4 requests, 4 of them without a price", None)
+
+
 def test_no_requests_are_no_spend_of_zero() -> None:
     row = spend_row("today", Spent(events=0, unpriced_events=0, usd=Decimal(0)), NOW)
     assert (row.level, row.text, row.facts) == ("none", "no requests", {"events": 0})
