@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from ops.cost.budgets import LEVELS, BudgetEvent, Period, Standing, foretell
 from ops.cost.projection import Spread
@@ -43,7 +44,7 @@ def spend_row(about: str, spent: Spent, now: datetime, forecast: Forecast | None
     gap = f", {spent.unpriced_events:,} of them without a price" if spent.unpriced_events else ""
     known = spent.usd if spent.events > spent.unpriced_events else None
     text = f"{usd(known)} for {spent.events:,} requests{gap}{_projected(forecast, now)}"
-    facts = {"usd": known, "events": spent.events, "unpriced_events": spent.unpriced_events}
+    facts: dict[str, Any] = {"usd": known, "events": spent.events, "unpriced_events": spent.unpriced_events}
     if forecast is not None:
         facts |= {"month_end_usd": forecast.month_end.expected, "projected_at": forecast.as_of}
     return Row(Level.INFO if spent.unpriced_events else Level.OK, about, text, facts)
