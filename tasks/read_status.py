@@ -1,4 +1,4 @@
-"""Read the state of everything: a small query or two for each section, of roll-ups and states, never of events.
+"""Read the state of everything: a small query or two for each section, of roll-ups and states; of events the last hour.
 
 Before it: everything that writes. Between: the areas of `ops` write the rows (`ops/*/status.py`). After it:
 `cli/status.py` prints them. A look changes nothing: the schema stays as it is, and a section that cannot be read says
@@ -18,11 +18,13 @@ from ops.cost.scopes import TOTAL
 from ops.cost.status import Spent, budget_row, spend_row
 from ops.deployment.status import rollout_rows
 from ops.errors import Unavailable, WatchkeeperError
+from ops.monitoring.metrics import METRICS
 from ops.monitoring.rules import RULES
 from ops.monitoring.status import (
     alert_rows,
     backlog_rows,
     check_rows,
+    metric_rows,
     score_rows,
     source_row,
     step_rows,
@@ -40,6 +42,7 @@ from tasks.stores import (
     alerts,
     costs,
     ingest,
+    metrics,
     outbox,
     quality,
     quality_samples,
@@ -52,7 +55,12 @@ from tasks.stores import (
 )
 
 Schedules = Mapping[str, str | None]  # cron by flow
-_DAY = timedelta(days=1)
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+# Of the last hour.
+_HEADLINES = {
+    "requests": ("requests_per_minute", "error_rate", "availability"),
+    "latency": ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms"),
+}
 _PATIENCE = sa.text("SET LOCAL statement_timeout = '5s'")  # of one query, its waiting for locks included
 _UPGRADE = "`watchkeeper db upgrade`"
 
@@ -200,6 +208,16 @@ def _read_rollouts(look: Look) -> Iterable[Row]:
     return rollout_rows(rollouts.open_or_ended_since(look.connection, look.tenant, look.now - _DAY), look.now)
 
 
+def _read_metrics(look: Look) -> Iterable[Row]:
+    window = Window.before(look.now, _HOUR)
+    found = {about: [METRICS[name] for name in names] for about, names in _HEADLINES.items()}
+    sources = {metric.source for group in found.values() for metric in group}
+    sums = {source: metrics.read(look.connection, look.tenant, source, window, None).get(None) for source in sources}
+    return metric_rows(
+        {about: [each.read(None, sums[each.source], window) for each in group] for about, group in found.items()}
+    )
+
+
 def _read_scores(look: Look) -> Iterable[Row]:
     samples = quality_samples.quality(look.connection, look.tenant, look.now, look.settings.alerting)
     return score_rows([RULES["quality"](sample) for sample in samples])
@@ -223,7 +241,7 @@ SECTIONS: dict[str, Callable[[Look], Iterable[Row]]] = {
     "vendors": _read_vendors,
     "outbox": _read_outbox,
     "rollouts": _read_rollouts,
-    # Here is the place of the metrics.
+    "metrics": _read_metrics,
     "scores": _read_scores,
     "data checks": _read_checks,
     "steps": _read_steps,

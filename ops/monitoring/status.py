@@ -1,4 +1,4 @@
-"""What `watchkeeper status` says of sources, alerts, vendors, messages, scores, data checks and the watch itself.
+"""What `watchkeeper status` says of sources, alerts, vendors, messages, metrics, scores, data checks and steps.
 
 Before it: `tasks/read_status.py` reads. After it: `cli/status.py` prints.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from ops.monitoring import readings as metrics
 from ops.monitoring.alerts import Alert, Condition, Status, Tier
 from ops.monitoring.rules.vendor import TIERS
 from ops.monitoring.vendor_status import PageState, Reading
@@ -114,6 +115,22 @@ def _backlog_level(backlog: Backlog, now: datetime) -> Level:
 
 def _is_late(when: datetime | None, now: datetime) -> bool:
     return when is not None and now - when >= LATE
+
+
+def metric_rows(readings: Mapping[str, Sequence[metrics.Reading]]) -> list[Row]:
+    """Say what the metrics are, in a line each group; alerts say whether they are as they should be."""
+    return [_metric_row(about, found) for about, found in readings.items()]
+
+
+def _metric_row(about: str, readings: Sequence[metrics.Reading]) -> Row:
+    is_measured = any(reading.value is not None for reading in readings)
+    words = [f"{_label(reading.metric.name, about)} {reading.words()}" for reading in readings]
+    facts = {reading.metric.name: reading.value for reading in readings}
+    return Row(Level.OK if is_measured else Level.NONE, about, ", ".join(words), facts)
+
+
+def _label(name: str, about: str) -> str:
+    return name.removeprefix(f"{about}_").removesuffix("_ms").replace("_", " ")
 
 
 def score_rows(conditions: Iterable[Condition]) -> list[Row]:

@@ -60,10 +60,10 @@ def test_screen_names_every_section_once_with_its_state(engine: sa.Engine) -> No
     assert header.split() == ["State", "About", "What"]
     names = [row[:11].rstrip() for row in rows]
     assert [name for name in names if name] == [
-        "Database", "Sources", "Spend", "Budgets", "Alerts", "Vendors", "Outbox", "Rollouts", "Scores", "Data checks",
-        "Steps",
+        "Database", "Sources", "Spend", "Budgets", "Alerts", "Vendors", "Outbox", "Rollouts", "Metrics", "Scores",
+        "Data checks", "Steps",
     ]  # fmt: skip
-    assert names.count("") == 2  # the second rows of spend and scores
+    assert names.count("") == 3  # the second rows of spend, metrics and scores
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tasks.read_status import Page, read_status
 from tasks.settings import Budget, Settings, Source, Vendor
 from tasks.stores import alerts, ingest, outbox, schema, source_states, vendor_statuses
 from tasks.stores import tables as t
-from tests.hand_made import DAY, HOUR, MIDNIGHT, MINUTE, NOW, hour_row, insert, score_row
+from tests.hand_made import DAY, HOUR, MIDNIGHT, MINUTE, NOW, event, failed, hour_row, insert, load, score_row
 
 CRON = {"keep-watch": "* * * * *", "project-costs": "10 * * * *"}
 FINE = {Level.OK, Level.NONE}
@@ -189,6 +189,15 @@ def test_rollouts_under_way_and_those_of_the_last_day_are_told(settings: Setting
         ("info", "search", "v1 → v2 aborted 60 min ago: wrong prompt"),
         ("info", "chat", "v1 → v3 running at 10 % for 40 min: started"),
     ]
+
+
+def test_metrics_are_those_of_the_last_hour(settings: Settings, engine: sa.Engine) -> None:
+    assert {level for level, _, _ in told(read(settings), "metrics")} == {"none"}
+    served = [event(7 * MINUTE) for _ in range(540)]
+    load(engine, [*served, *(failed(7 * MINUTE, latency_ms=None) for _ in range(60)), failed(2 * HOUR)])
+    requests, latency = told(read(settings), "metrics")
+    assert requests == ("ok", "requests", "per minute 10 a minute, error rate 10 %, availability 90 %")
+    assert latency[2].startswith("p50 100 ms, p95 100 ms, p99 ")
 
 
 def test_scores_below_their_baseline_are_a_warning(settings: Settings, engine: sa.Engine) -> None:

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from ops.monitoring.alerts import Alert, Condition, State, Status, Summary, Tier
+from ops.monitoring.measured import EventSums
+from ops.monitoring.metrics import METRICS
 from ops.monitoring.status import (
     Backlog,
     CheckResult,
     alert_rows,
     backlog_rows,
     check_rows,
+    metric_rows,
     period,
     score_rows,
     source_row,
@@ -22,6 +25,7 @@ from ops.monitoring.status import (
 )
 from ops.monitoring.vendor_status import PageState, Reading, StatusPage
 from ops.status import Row
+from ops.window import Window
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -161,6 +165,17 @@ def test_backlog_is_as_grave_as_the_messages_that_nobody_got(backlog: Backlog, l
 def test_empty_outbox_is_fine() -> None:
     [row] = backlog_rows([], NOW)
     assert told(row) == ("ok", "", "nothing waits to be sent")
+
+
+def test_metrics_are_told_as_their_catalogue_reads_them() -> None:
+    hour = Window(NOW - HOUR, NOW)
+    sums = EventSums(minutes=60, requests=600, sent=600, failures={"timeout": 60})
+    known = [METRICS[name].read(None, sums, hour) for name in ("requests_per_minute", "error_rate")]
+    unknown = [METRICS["latency_p50_ms"].read(None, None, hour)]
+    measured, missing = metric_rows({"requests": known, "latency": unknown})
+    assert told(measured) == ("ok", "requests", "per minute 10 a minute, error rate 10 %")
+    assert measured.facts == {"requests_per_minute": 10.0, "error_rate": 0.1}
+    assert told(missing) == ("none", "latency", "p50 insufficient data (0 of 30)")
 
 
 @pytest.mark.parametrize(
