@@ -1,6 +1,7 @@
 """The entry point: finds the command, and turns expected errors into one line and an exit code.
 
-Exit codes: 0 done; 1 failed (a service is away, a check failed); 2 wrong usage (a file, a setting, an argument).
+Exit codes: 0 done; 1 failed (a service is away, a check failed, `status` found something critical); 2 wrong usage (a
+file, a setting, an argument).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ COMMANDS = (
     "rollup",
     "run",
     "simulate",
+    "status",
     "up",
 )
 

@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+from prefect.context import FlowRunContext
 from prefect.states import Completed
 
 from tasks.load_settings import load_settings
 from tasks.resources import open_database
 from tasks.settings import Settings
+from tasks.stores import ingest
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,18 @@ class Watch:
 
 @contextmanager
 def watch(as_of: datetime | None) -> Iterator[Watch]:
-    """Open everything as of `as_of`, now by default; a time without a zone is UTC."""
+    """Open everything as of `as_of`, now by default; a time without a zone is UTC.
+
+    A flow of now that comes to the end of it has run: `watchkeeper status` tells when.
+    """
     settings = load_settings()
     now = _utc(as_of or datetime.now(UTC))
     with open_database(settings) as engine:
         yield Watch(engine, settings, now, (lambda: now) if as_of else _real_clock)
+        run = FlowRunContext.get()
+        if as_of is None and run is not None and run.flow is not None:
+            with engine.begin() as connection:
+                ingest.set_watermark(connection, settings.tenant, run.flow.name, now)
 
 
 def _utc(when: datetime) -> datetime:

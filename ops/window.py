@@ -68,6 +68,15 @@ def full_days(now: datetime, days: int) -> Window:
     return Window.before(floor_day(now), timedelta(days=days))
 
 
+def in_one_unit(length: timedelta) -> str:
+    """Write how long something takes, whole units only: `90 s`, `119 min`, `47 h`, `2 d`."""
+    seconds = max(0, round(length.total_seconds()))
+    for size, most, unit in ((1, 120, "s"), (60, 120, "min"), (3600, 48, "h")):
+        if seconds < most * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds // 86_400:,} d"
+
+
 def floor_day(when: datetime) -> datetime:
     """Cut `when` down to its UTC midnight."""
     return when.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -7,7 +7,7 @@ What is remembered and the message about it are one transaction.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -15,23 +15,20 @@ import sqlalchemy as sa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from ops.cost.budgets import BudgetEvent, Period, Standing
-from ops.cost.scopes import TOTAL, Scope, ScopeKind
+from ops.cost.budgets import LEVELS, Period, Standing
+from ops.cost.scopes import Scope
 from ops.monitoring.alerts import Tier
 from ops.monitoring.slack_message import render_note
 from ops.window import Window
+from tasks.measure_budget import measure_budget, window_of
 from tasks.notify import notify, routes_of
 from tasks.project_costs import ScopeDays, daily, project
 from tasks.settings import Budget, Settings
 from tasks.stores import budgets as store
 
-TIERS = {
-    BudgetEvent.ALL_SPENT: Tier.CRITICAL, BudgetEvent.WILL_BE_CROSSED: Tier.WARNING,
-    BudgetEvent.MOST_SPENT: Tier.WARNING, BudgetEvent.AT_RISK: Tier.INFO, BudgetEvent.HALF_SPENT: Tier.INFO,
-}  # fmt: skip
+TIERS = {event: Tier(level.value) for event, level in LEVELS.items()}
 LATE = timedelta(hours=6)  # that sources may be behind, for a period's last events to be told of
 _LOCK = 0x57A7B6
-_Days = Mapping[Scope, ScopeDays]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,40 +54,25 @@ def check_budgets(engine: sa.Engine, settings: Settings, now: datetime) -> Check
         days = daily(connection, settings.tenant, now, month, overrides=settings.overrides) if needs_days else {}
         for budget in settings.budgets:
             for window in _windows(budget, settings.zone, now):
-                for standing in _standings(connection, settings, budget, window, days, now):
-                    if not standing.is_over:
-                        done.standings.append(standing)
-                    _tell_new(connection, settings, standing, now, done)
+                for standing in measure_budget(connection, settings, budget, window, now):
+                    judged = _projected(standing, days, now)
+                    if not judged.is_over:
+                        done.standings.append(judged)
+                    _tell_new(connection, settings, judged, now, done)
     return done
 
 
 def _windows(budget: Budget, zone: ZoneInfo, now: datetime) -> Iterator[Window]:
     """Yield the present period, and right after its start the one before: what is loaded late crosses budgets too."""
-    of = Window.day_of if budget.monthly_usd is None else Window.month_of
-    window = of(now, zone)
+    window = window_of(budget, zone, now)
     if now - window.start < LATE:
-        yield of(window.start - timedelta(microseconds=1), zone)
+        yield window_of(budget, zone, window.start - timedelta(microseconds=1))
     yield window
 
 
-def _standings(
-    connection: sa.Connection, settings: Settings, budget: Budget, window: Window, days: _Days, now: datetime
-) -> Iterator[Standing]:
-    kind = ScopeKind(budget.scope)
-    period = Period.DAY if budget.monthly_usd is None else Period.MONTH
-    is_over = now not in window
-    spent = store.spent(connection, settings.tenant, kind, budget.key, window, now)
-    named = {other.key for other in settings.budgets if other.kind == budget.kind}
-    for key, usd in sorted(spent.items()):
-        if budget.key == store.EACH and key in named:
-            continue
-        scope = Scope(kind, key) if key else TOTAL
-        known = days.get(scope) if period is Period.MONTH and not is_over else None
-        projection = project(known, window, now) if known else None
-        yield Standing(
-            scope=scope, period=period, window=window, budget_usd=budget.usd, spent_usd=usd, projection=projection,
-            is_over=is_over,
-        )  # fmt: skip
+def _projected(standing: Standing, days: Mapping[Scope, ScopeDays], now: datetime) -> Standing:
+    known = days.get(standing.scope) if standing.period is Period.MONTH and not standing.is_over else None
+    return replace(standing, projection=project(known, standing.window, now)) if known else standing
 
 
 def _tell_new(

@@ -71,6 +71,11 @@ class Cluster:
         return f"postgresql+psycopg://{USER}@/{database}?host={folder}&port={_PORT}"
 
     @property
+    def exists(self) -> bool:
+        """Whether its data folder was ever made."""
+        return (self.data / "PG_VERSION").exists()
+
+    @property
     def socket_folder(self) -> Path:
         """The folder of the socket; in the temporary folder when the home's path is nothing for a socket."""
         inside = self.home / "run"

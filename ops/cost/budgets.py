@@ -10,9 +10,10 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
-from ops.cost.projection import Projection
+from ops.cost.projection import Projection, Spread
 from ops.cost.scopes import Scope
 from ops.money import usd
+from ops.status import Level
 from ops.window import Window
 
 
@@ -44,6 +45,10 @@ class BudgetEvent(StrEnum):
 
 _SHARES = {
     BudgetEvent.ALL_SPENT: Decimal(1), BudgetEvent.MOST_SPENT: Decimal("0.8"), BudgetEvent.HALF_SPENT: Decimal("0.5")
+}  # fmt: skip
+LEVELS = {
+    BudgetEvent.ALL_SPENT: Level.CRITICAL, BudgetEvent.WILL_BE_CROSSED: Level.WARNING,
+    BudgetEvent.MOST_SPENT: Level.WARNING, BudgetEvent.AT_RISK: Level.INFO, BudgetEvent.HALF_SPENT: Level.INFO,
 }  # fmt: skip
 
 
@@ -89,8 +94,13 @@ class Standing:
 
 def judge(projection: Projection, monthly_usd: Decimal) -> BudgetState:
     """Compare the month's spend and its 80 % interval with the budget."""
-    if projection.spent_usd > monthly_usd:
+    return foretell(projection.spent_usd, projection.month_end, monthly_usd)
+
+
+def foretell(spent_usd: Decimal, month_end: Spread, monthly_usd: Decimal) -> BudgetState:
+    """Compare what is spent of a month, and what was projected for all of it, with the budget."""
+    if spent_usd > monthly_usd:
         return BudgetState.CROSSED
-    if projection.month_end.low80 > monthly_usd:
+    if month_end.low80 > monthly_usd:
         return BudgetState.WILL_BE_CROSSED
-    return BudgetState.AT_RISK if projection.month_end.high80 > monthly_usd else BudgetState.KEPT
+    return BudgetState.AT_RISK if month_end.high80 > monthly_usd else BudgetState.KEPT

@@ -26,6 +26,12 @@ def open_alerts(connection: sa.Connection, tenant: str) -> dict[tuple[str, str],
     return {(row.rule, row.key): _alert(row._mapping) for row in rows}
 
 
+def firing(connection: sa.Connection, tenant: str) -> list[Alert]:
+    """Return the incidents that are firing, not locked: to look at."""
+    is_firing = (alerts.c.tenant_id == tenant, alerts.c.state == State.FIRING.value)
+    return [_alert(row._mapping) for row in connection.execute(sa.select(alerts).where(*is_firing))]
+
+
 def all_alerts(connection: sa.Connection, tenant: str) -> list[Alert]:
     """Return every incident that somebody was told of, oldest first."""
     rows = connection.execute(

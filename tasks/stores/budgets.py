@@ -17,6 +17,8 @@ from ops.window import Window
 from tasks.stores.tables import budget_events, usage_daily_users, usage_hourly
 
 EACH = "*"
+_NOON = timedelta(hours=12)
+_NOTHING = Decimal(0)
 _TOLD = ("budget_usd", "spent_usd", "projected_usd", "exhausted_on", "occurred_at")
 _hourly = usage_hourly.c
 _KEYS: dict[ScopeKind, sa.ColumnElement[str]] = {
@@ -28,33 +30,34 @@ _KEYS: dict[ScopeKind, sa.ColumnElement[str]] = {
 
 
 def spent(
-    connection: sa.Connection, tenant: str, kind: ScopeKind, key: str, window: Window, now: datetime
-) -> dict[str, Decimal]:
-    """Return the cost of a window up to `now` by key: of one, or with EACH of all that spent something.
+    connection: sa.Connection, tenant: str, kind: ScopeKind, key: str, window: Window, now: datetime,
+    least_usd: Decimal = _NOTHING,
+) -> dict[str, Decimal]:  # fmt: skip
+    """Return the cost of a window up to `now` by key: of one, or with EACH of all that spent at least `least_usd`.
 
     By full hours. Users' sums are kept by UTC days: those whose noon lies in the window count.
     """
     if kind is ScopeKind.USER:
         users = usage_daily_users.c
-        noon = users.day + timedelta(hours=12)
-        where = [users.tenant_id == tenant, noon >= window.start, noon < window.end, users.day <= now]
-        return _sums(connection, users.user_id.label("key"), users.cost_usd, where, key)
+        days = (users.day >= window.start - _NOON, users.day < window.end - _NOON, users.day <= now)
+        where = [users.tenant_id == tenant, *days]
+        return _sums(connection, users.user_id.label("key"), users.cost_usd, where, key, least_usd)
     column = _KEYS[kind].label("key")
     where = [_hourly.tenant_id == tenant, _hourly.hour >= window.start, _hourly.hour < min(window.end, now)]
-    return _sums(connection, column, _hourly.cost_usd, where, key)
+    return _sums(connection, column, _hourly.cost_usd, where, key, least_usd)
 
 
 def _sums(
     connection: sa.Connection, column: sa.Label[str], cost: sa.ColumnElement[Decimal],
-    where: list[sa.ColumnElement[bool]], key: str,
+    where: list[sa.ColumnElement[bool]], key: str, least_usd: Decimal,
 ) -> dict[str, Decimal]:  # fmt: skip
-    one = [column.element != ""] if key == EACH else [column.element == key]  # what is called nothing is unknown
-    rows = connection.execute(
-        sa.select(column, sa.func.sum(cost).label("usd")).where(*where, *one, column.element.is_not(None))
-        .group_by(column.element)
-    )  # fmt: skip
-    found = {row.key: row.usd for row in rows}
-    return found if key == EACH else {key: found.get(key, Decimal(0))}
+    usd = sa.func.sum(cost).label("usd")
+    each = sa.select(column, usd).where(*where, column.element.is_not(None)).group_by(column.element)
+    if key == EACH:  # what is called nothing is unknown
+        known = each.where(column.element != "").having(usd.element >= least_usd)
+        return {row.key: row.usd for row in connection.execute(known)}
+    found = connection.execute(each.where(column.element == key)).one_or_none()
+    return {key: found.usd if found else _NOTHING}
 
 
 def remember(connection: sa.Connection, tenant: str, standing: Standing, event: BudgetEvent, now: datetime) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from ops.cost.pricing import TokenSums
-from ops.cost.projection import Projection
+from ops.cost.projection import Projection, Spread
 from ops.cost.scopes import Scope, ScopeKind
+from ops.cost.status import Forecast
 from ops.window import Window, floor_day
 from tasks.stores.sql import statement
 from tasks.stores.tables import cost_projections, usage_events, usage_hourly
@@ -109,11 +110,30 @@ def save_projections(
     connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), rows)
 
 
+def forecasts(connection: sa.Connection, tenant: str, month: Window) -> dict[Scope, Forecast]:
+    """Return what was projected for a month last, in all and by team, feature and model."""
+    kept = cost_projections.c
+    of_month = (kept.tenant_id == tenant, kept.month == _first_of(month))
+    last = sa.select(sa.func.max(kept.as_of)).where(*of_month).scalar_subquery()
+    rows = connection.execute(sa.select(cost_projections).where(*of_month, kept.as_of == last))
+    return {
+        Scope(ScopeKind(row.scope), row.key): Forecast(
+            as_of=row.as_of, low_history=row.low_history,
+            month_end=Spread(row.month_end_usd, *(getattr(row, f"{name}_usd") for name in _ENDS)),
+        )
+        for row in rows
+    }  # fmt: skip
+
+
+def _first_of(month: Window) -> date:
+    return (month.start + timedelta(days=1)).date().replace(day=1)  # its start may be the day before
+
+
 def _row(tenant: str, scope: Scope, projection: Projection, now: datetime, gaps: int) -> dict[str, Any]:
     month, week = projection.month_end, projection.seven_days
     return {
         "tenant_id": tenant,
-        "month": (projection.month.start + timedelta(days=1)).date().replace(day=1),  # its start may be the day before
+        "month": _first_of(projection.month),
         "as_of": now,
         "scope": scope.kind.value,
         "key": scope.key,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import sqlalchemy as sa
@@ -13,7 +13,6 @@ from sqlalchemy.dialects.postgresql import insert
 from ops.scores import Score
 from ops.vendor_usage import COUNTS, VendorCost, VendorUsage
 from ops.window import Window
-from tasks.sources.interface import Batch
 from tasks.stores.tables import (
     ingest_files,
     ingest_sources,
@@ -22,6 +21,9 @@ from tasks.stores.tables import (
     vendor_usage,
     watermarks,
 )
+
+if TYPE_CHECKING:
+    from tasks.sources.interface import Batch  # every kind of source comes with it, and httpx
 
 
 def known_files(connection: sa.Connection, tenant: str, source: str, head: str) -> list[sa.Row[Any]]:
@@ -154,6 +156,14 @@ def watermark(connection: sa.Connection, tenant: str, step: str) -> datetime | N
     return connection.execute(
         sa.select(watermarks.c.reached_at).where(watermarks.c.tenant_id == tenant, watermarks.c.step == step)
     ).scalar_one_or_none()
+
+
+def all_watermarks(connection: sa.Connection, tenant: str) -> dict[str, datetime]:
+    """Return the time that every step has reached."""
+    rows = connection.execute(
+        sa.select(watermarks.c.step, watermarks.c.reached_at).where(watermarks.c.tenant_id == tenant)
+    )
+    return {row.step: row.reached_at for row in rows}
 
 
 def set_watermark(connection: sa.Connection, tenant: str, step: str, reached_at: datetime) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from ops.monitoring.status import Backlog
 from tasks.stores.tables import outbox, outbox_destinations
 
 _UNDELIVERED = ("waiting", "sending", "ambiguous")
@@ -128,6 +129,28 @@ def pending(connection: sa.Connection, tenant: str, now: datetime) -> int:
     """Count the messages enqueued by `now` that are neither delivered nor given up, due or not."""
     open_rows = (outbox.c.tenant_id == tenant, outbox.c.state.in_(_UNDELIVERED), outbox.c.created_at <= now)
     return connection.execute(sa.select(sa.func.count()).where(*open_rows)).scalar_one()
+
+
+def backlogs(connection: sa.Connection, tenant: str, now: datetime) -> list[Backlog]:
+    """Return what every destination has not been sent, of those with something to tell; given up: of the last day."""
+    waits = outbox.c.state.in_(_UNDELIVERED)
+    never_sent = sa.and_(waits, outbox.c.sent_rev == 0)  # of another revision nobody knows when it was asked for
+    critical = sa.and_(never_sent, outbox.c.tier == "critical")
+    failed = sa.and_(outbox.c.state == "failed", outbox.c.created_at > now - timedelta(days=1))
+    found = {
+        "waiting": sa.func.count().filter(waits),
+        "oldest_at": sa.func.min(outbox.c.created_at).filter(never_sent),
+        "oldest_critical_at": sa.func.min(outbox.c.created_at).filter(critical),
+        "failed": sa.func.count().filter(failed),
+        "last_error": sa.func.max(outbox.c.last_error),
+    }
+    rows = connection.execute(
+        sa.select(outbox.c.destination, *(column.label(name) for name, column in found.items()))
+        .where(outbox.c.tenant_id == tenant, outbox.c.state != "sent", sa.or_(waits, failed))
+        .group_by(outbox.c.destination)
+        .order_by(outbox.c.destination)
+    )
+    return [Backlog(**row) for row in rows.mappings()]
 
 
 def _most_urgent(tenant: str, now: datetime) -> sa.Select[Any]:

@@ -54,6 +54,12 @@ def count(
     return int(connection.execute(statement if cut is None else statement.where(_kept.cut == cut)).scalar_one())
 
 
+def counts(connection: sa.Connection, tenant: str) -> dict[str, int]:
+    """Return how many are kept of each source."""
+    grouped = sa.select(_kept.source, sa.func.count()).where(*_of(tenant, None)).group_by(_kept.source)
+    return {source: int(number) for source, number in connection.execute(grouped)}
+
+
 def sources(connection: sa.Connection, tenant: str) -> set[str]:
     """Return every source that rows were loaded or rejected of."""
     tables = (usage_rejects, ingest_files, ingest_sources)

@@ -14,6 +14,7 @@ from ops.deployment.bucketing import Split
 from ops.deployment.canary import Rollout, RolloutState
 from ops.deployment.gates import StageCounts
 from ops.deployment.plan import Plan
+from ops.deployment.status import Seen
 from ops.errors import InvalidValue
 from ops.proportions import Share
 from tasks.stores.tables import rollout_events, rollouts, traffic_splits, usage_events
@@ -53,6 +54,20 @@ def history(connection: sa.Connection, tenant: str) -> list[Mapping[str, Any]]:
     """Return every rollout with its present state and reason, oldest first."""
     rows = connection.execute(sa.select(rollouts).where(rollouts.c.tenant_id == tenant).order_by(rollouts.c.started_at))
     return [dict(row._mapping) for row in rows]
+
+
+def open_or_ended_since(connection: sa.Connection, tenant: str, since: datetime) -> list[Seen]:
+    """Return the rollouts that are open and those decided about since then, not locked: to look at."""
+    of_it = (rollout_events.c.tenant_id == rollouts.c.tenant_id, rollout_events.c.rollout_id == rollouts.c.rollout_id)
+    last = sa.select(sa.func.max(rollout_events.c.decided_at)).where(*of_it).scalar_subquery()
+    decided_at = sa.func.coalesce(last, rollouts.c.started_at)
+    is_open = rollouts.c.state.in_((RolloutState.RUNNING.value, RolloutState.PAUSED.value))
+    rows = connection.execute(
+        sa.select(rollouts, decided_at.label("decided_at"))
+        .where(rollouts.c.tenant_id == tenant, sa.or_(is_open, decided_at >= since))
+        .order_by(rollouts.c.started_at)
+    )
+    return [Seen(_rollout(row._mapping), row.reason, row.decided_at) for row in rows]
 
 
 def decisions(connection: sa.Connection, tenant: str, rollout_id: str) -> list[Mapping[str, Any]]:

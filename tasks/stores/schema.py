@@ -29,9 +29,12 @@ def upgrade(engine: sa.Engine) -> str:
 def current(engine: sa.Engine) -> str | None:
     """Return the database's revision; None when it was never upgraded."""
     with engine.connect() as connection:
-        return MigrationContext.configure(
-            connection, opts={"version_table_schema": "watchkeeper"}
-        ).get_current_revision()
+        return current_of(connection)
+
+
+def current_of(connection: sa.Connection) -> str | None:
+    """Return the revision as this connection sees it."""
+    return MigrationContext.configure(connection, opts={"version_table_schema": "watchkeeper"}).get_current_revision()
 
 
 def head() -> str:

@@ -7,8 +7,13 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 import sqlalchemy as sa
 
+from flows.ingest_usage import ingest_usage
+from flows.keep_watch import keep_watch
 from flows.watch import skipped, watch
+from ops.errors import UnknownName
 from tasks.settings import Settings
+from tasks.stores.tables import watermarks
+from tests.hand_made import rows_of
 
 NOON = datetime(2026, 3, 5, 12)  # noqa: DTZ001  as a person types it
 
@@ -45,6 +50,19 @@ def test_watch_opens_the_database_and_settings_of_the_environment(settings: Sett
         assert w.settings.home == settings.home
         with w.engine.connect() as connection:
             assert connection.execute(sa.text("SELECT count(*) FROM watchkeeper.usage_events")).scalar_one() == 0
+
+
+def test_flow_that_ran_to_its_end_is_remembered_with_the_time_it_began(
+    settings: Settings, engine: sa.Engine, prefect_api: str
+) -> None:
+    before = datetime.now(UTC)
+    keep_watch()
+    keep_watch(as_of=before - timedelta(days=1))  # a day that is replayed is no run
+    with pytest.raises(UnknownName):
+        ingest_usage(sources=["nobody's"])
+    [row] = rows_of(engine, watermarks)
+    assert row.step == "keep-watch"
+    assert before <= row.reached_at <= datetime.now(UTC)
 
 
 def test_skipped_counts_as_done_and_says_why() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.errors import InvalidValue
-from ops.window import Window, floor_day, floor_hour, full_days
+from ops.window import Window, floor_day, floor_hour, full_days, in_one_unit
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -132,3 +132,20 @@ def test_month_holds_its_now(now: datetime, zone: str) -> None:
 def test_full_days_end_with_the_last_midnight() -> None:
     found = full_days(datetime(2026, 3, 5, 12, tzinfo=UTC), 2)
     assert found == Window(datetime(2026, 3, 3, tzinfo=UTC), datetime(2026, 3, 5, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        pytest.param(-5, "0 s", id="clocks that differ"),
+        pytest.param(119, "119 s", id="up to two minutes in seconds"),
+        pytest.param(120, "2 min", id="then in minutes"),
+        pytest.param(2 * 3600 - 1, "119 min", id="up to two hours"),
+        pytest.param(2 * 3600, "2 h", id="then in hours"),
+        pytest.param(48 * 3600 - 1, "47 h", id="up to two days"),
+        pytest.param(48 * 3600, "2 d", id="then in days"),
+        pytest.param(1234 * 86_400, "1,234 d", id="for ever"),
+    ],
+)
+def test_length_reads_in_one_unit(seconds: int, words: str) -> None:
+    assert in_one_unit(timedelta(seconds=seconds)) == words

@@ -111,7 +111,8 @@ def test_negotiated_prices_are_those_that_budgets_are_projected_by(engine: sa.En
         pytest.param(
             {"scope": "model", "key": "openai/gpt-4o", "daily_usd": 100}, {"model:openai/gpt-4o": 4}, id="a model"
         ),
-        pytest.param({"scope": "user", "key": "*", "daily_usd": 100}, {"user:ann": 5, "user:bob": 6}, id="each user"),
+        pytest.param({"scope": "user", "key": "*", "daily_usd": 10}, {"user:ann": 5, "user:bob": 6}, id="each user"),
+        pytest.param({"scope": "user", "key": "*", "daily_usd": 12}, {"user:bob": 6}, id="each who spent half"),
         pytest.param({"scope": "user", "key": "ann", "monthly_usd": 100}, {"user:ann": 5 + 7}, id="a user's month"),
     ],
 )

@@ -18,7 +18,7 @@ from ops.proportions import Share
 
 NO_SIGN = frozenset({"rate_limit", "client"})  # our own fault or limit: it tells nothing of an outage
 ANSWERED = frozenset({SUCCESS, "content_filter"})
-_TIERS = {
+TIERS = {  # of what a page says, without requests of ours that show more
     PageState.MAJOR_OUTAGE: Tier.WARNING, PageState.PARTIAL_OUTAGE: Tier.WARNING,
     PageState.DEGRADED: Tier.INFO, PageState.MAINTENANCE: Tier.INFO,
 }  # fmt: skip
@@ -72,8 +72,8 @@ def evaluate(sample: VendorSample) -> Condition:
         return _condition(sample, judged, judged.summary(), Tier.CRITICAL)
     if judged is not None and sample.is_paged:
         return _condition(sample, judged, judged.summary())
-    if state in _TIERS:
-        return _condition(sample, judged, Summary("Status page", f"says {state}", "operational"), _TIERS[state])
+    if state in TIERS:
+        return _condition(sample, judged, Summary("Status page", f"says {state}", "operational"), TIERS[state])
     untold = state is PageState.UNKNOWN and sample.reading is not None
     unused = sample.shares[-1].n == 0 and state is PageState.OPERATIONAL
     if untold or (judged is None and not unused):

@@ -1,0 +1,221 @@
+"""What `watchkeeper status` says of sources, alerts, vendors, messages, metrics, scores, data checks and steps.
+
+Before it: `tasks/read_status.py` reads. After it: `cli/status.py` prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from ops.monitoring import readings as metrics
+from ops.monitoring.alerts import Alert, Condition, Status, Tier
+from ops.monitoring.rules.vendor import TIERS
+from ops.monitoring.vendor_status import PageState, Reading
+from ops.status import Level, Row
+from ops.window import in_one_unit
+
+LATE = timedelta(minutes=5)  # a message that nobody got for so long: they are sent every minute
+WATCH = "keep-watch"  # the step that tells of everything: nobody else tells when it stands still
+_LEAST_PERIOD = timedelta(minutes=5)  # a step more frequent than that may take a while
+_LATE_AFTER, _CRITICAL_AFTER = 2, 8  # periods
+_SHOWN = 100  # characters of an error, or of a vendor's words
+
+
+def ago(when: datetime, now: datetime) -> str:
+    """Write how long before `now` that was."""
+    return f"{in_one_unit(now - when)} ago"
+
+
+def source_row(source: Mapping[str, Any], rejects: int, now: datetime) -> Row:
+    """Say when a source was loaded, how new its newest event is, and what is wrong with it."""
+    levels = {"loaded": Level.OK, "failing": Level.WARNING, "never loaded": Level.INFO, "not configured": Level.NONE}
+    level = Level(source["tier"].value) if source["tier"] else levels[source["state"]]
+    loaded, newest, failures = source["last_success_at"], source["newest_event_at"], source["failures"]
+    parts = [
+        source["state"] if level is not Level.OK else "",
+        f"loaded {ago(loaded, now)}" if loaded and source["state"] != "never loaded" else "",
+        f"newest event {in_one_unit(now - newest)} old" if newest else "",
+        f"{rejects:,} rejected rows kept" if rejects else "",
+        f"failed {failures:,}x: {_short(source['last_error'])}" if failures else "",
+    ]
+    return Row(level, source["source"], ", ".join(part for part in parts if part), {**source, "rejects": rejects})
+
+
+def alert_rows(firing: Iterable[Alert], judged_at: datetime | None, now: datetime) -> list[Row]:
+    """Say what is firing, the gravest first, then the oldest; and when there is nothing, whether anybody looked."""
+    tiers = list(Tier)
+    rows = [_alert_row(alert, now) for alert in sorted(firing, key=lambda one: (tiers.index(one.tier), one.since))]
+    if rows:
+        return rows
+    if judged_at is None:
+        return [Row(Level.NONE, "", "the rules were never evaluated")]
+    return [Row(Level.OK, "", f"none is firing; evaluated {ago(judged_at, now)}", {"evaluated_at": judged_at})]
+
+
+def _alert_row(alert: Alert, now: datetime) -> Row:
+    summary = alert.summary
+    text = f"{summary.what} {summary.value} (limit {summary.limit}), for {in_one_unit(now - alert.since)}"
+    facts = {"rule": alert.rule, "since": alert.since, "value": alert.value, "limit": alert.limit}
+    return Row(Level(alert.tier.value), alert.key, text, facts)
+
+
+def vendor_rows(readings: Mapping[str, Reading | None]) -> list[Row]:
+    """Say what each vendor's status page says; what our own requests show of it is an alert."""
+    rows = [_vendor_row(vendor, reading) for vendor, reading in readings.items()]
+    return rows or [Row(Level.NONE, "", "none is configured")]
+
+
+def _vendor_row(vendor: str, reading: Reading | None) -> Row:
+    if reading is None:
+        return Row(Level.NONE, vendor, "no status page is configured")
+    tier = TIERS.get(reading.state)
+    level = Level.OK if reading.state is PageState.OPERATIONAL else Level(tier.value) if tier else Level.INFO
+    return Row(level, vendor, _short(reading.words()), {"state": reading.state, "read_at": reading.read_at})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What one destination has not been sent."""
+
+    destination: str
+    waiting: int
+    oldest_at: datetime | None = None  # of the messages of which nothing was ever sent
+    oldest_critical_at: datetime | None = None
+    failed: int = 0  # given up, of the messages of the last day
+    last_error: str | None = None
+
+
+def backlog_rows(backlogs: Iterable[Backlog], now: datetime) -> list[Row]:
+    """Say which destination waits for messages: a critical one that nobody got is critical itself."""
+    return [_backlog_row(each, now) for each in backlogs] or [Row(Level.OK, "", "nothing waits to be sent")]
+
+
+def _backlog_row(backlog: Backlog, now: datetime) -> Row:
+    parts = [
+        f"{backlog.waiting:,} waiting" if backlog.waiting else "",
+        f"the oldest for {in_one_unit(now - backlog.oldest_at)}" if backlog.oldest_at else "",
+        f"{backlog.failed:,} given up" if backlog.failed else "",
+        _short(backlog.last_error),
+    ]
+    facts = {
+        "waiting": backlog.waiting, "oldest_at": backlog.oldest_at, "failed": backlog.failed,
+        "last_error": backlog.last_error,
+    }  # fmt: skip
+    return Row(_backlog_level(backlog, now), backlog.destination, ", ".join(part for part in parts if part), facts)
+
+
+def _backlog_level(backlog: Backlog, now: datetime) -> Level:
+    if _is_late(backlog.oldest_critical_at, now):
+        return Level.CRITICAL
+    return Level.WARNING if backlog.failed or _is_late(backlog.oldest_at, now) else Level.INFO
+
+
+def _is_late(when: datetime | None, now: datetime) -> bool:
+    return when is not None and now - when >= LATE
+
+
+def metric_rows(readings: Mapping[str, Sequence[metrics.Reading]]) -> list[Row]:
+    """Say what the metrics are, in a line each group; alerts say whether they are as they should be."""
+    return [_metric_row(about, found) for about, found in readings.items()]
+
+
+def _metric_row(about: str, readings: Sequence[metrics.Reading]) -> Row:
+    is_measured = any(reading.value is not None for reading in readings)
+    words = [f"{_label(reading.metric.name, about)} {reading.words()}" for reading in readings]
+    facts = {reading.metric.name: reading.value for reading in readings}
+    return Row(Level.OK if is_measured else Level.NONE, about, ", ".join(words), facts)
+
+
+def _label(name: str, about: str) -> str:
+    return name.removeprefix(f"{about}_").removesuffix("_ms").replace("_", " ")
+
+
+def score_rows(conditions: Iterable[Condition]) -> list[Row]:
+    """Say how every metric's scores stand to their baseline."""
+    return [_score_row(each) for each in conditions] or [Row(Level.NONE, "", "no metric is watched")]
+
+
+def _score_row(condition: Condition) -> Row:
+    level = Level.NONE if condition.status is Status.INSUFFICIENT_DATA else Level.OK
+    text = f"{condition.summary.what} {condition.summary.value}"
+    facts = {"value": condition.value, "limit": condition.limit, **condition.evidence}
+    return Row(Level(condition.tier.value) if condition.tier else level, condition.key, text, facts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """The last outcome of one data check."""
+
+    name: str
+    severity: str
+    outcome: str  # passed, failed, errored
+    detail: str | None
+    as_of: datetime
+
+
+def check_rows(results: Sequence[CheckResult], now: datetime) -> list[Row]:
+    """Say which checks of the last day did not pass, and how many did."""
+    if not results:
+        return [Row(Level.NONE, "", "no data check ran in the last day")]
+    broken = [_check_row(result) for result in results if result.outcome != "passed"]
+    passed, last = len(results) - len(broken), max(result.as_of for result in results)
+    text = f"{passed:,} of {len(results):,} passed, {ago(last, now)}"
+    return [*broken, Row(Level.OK, "", text, {"passed": passed, "checks": len(results), "as_of": last})]
+
+
+def _check_row(result: CheckResult) -> Row:
+    """One that could not be evaluated is a warning, whatever it would have told."""
+    level = Level(result.severity) if result.outcome == "failed" else Level.WARNING
+    text = f"{result.outcome}: {_short(result.detail)}" if result.detail else result.outcome
+    return Row(level, result.name, text, {"outcome": result.outcome, "as_of": result.as_of})
+
+
+def step_rows(schedules: Mapping[str, str | None], last: Mapping[str, datetime], now: datetime) -> list[Row]:
+    """Say of every scheduled step when it last ran to its end: the late ones each, the others in a line."""
+    periods = {name: period(cron) for name, cron in schedules.items() if cron is not None}
+    late = {name: level for name, every in periods.items() if (level := _step_level(name, every, last, now))}
+    on_time = {name: last[name] for name in periods if name in last and name not in late}
+    never = [name for name in periods if name not in last]
+    rows = [_late_row(name, level, periods[name], last[name], now) for name, level in late.items()]
+    if on_time:
+        words = ", ".join(f"{name} {in_one_unit(now - when)}" for name, when in on_time.items())
+        rows.append(Row(Level.OK, f"{len(on_time):,} on time", words, on_time))
+    if never:
+        rows.append(Row(Level.NONE, f"{len(never):,} never ran", ", ".join(never), dict.fromkeys(never)))
+    return rows
+
+
+def _late_row(name: str, level: Level, every: timedelta, when: datetime, now: datetime) -> Row:
+    return Row(level, name, f"last ran {ago(when, now)}, is to run every {in_one_unit(every)}", {name: when})
+
+
+def _step_level(name: str, every: timedelta, last: Mapping[str, datetime], now: datetime) -> Level | None:
+    """Return how grave it is that a step is late; None when it is not, or never ran."""
+    periods = (now - last[name]) / max(every, _LEAST_PERIOD) if name in last else 0
+    if periods < _LATE_AFTER:
+        return None
+    return Level.CRITICAL if name == WATCH and periods >= _CRITICAL_AFTER else Level.WARNING
+
+
+def period(cron: str) -> timedelta:
+    """Return how far apart the runs of a schedule are at most: of those that say `*/5 * * * *`, or fix fields.
+
+    The fields from the left that are fixed say how often: a minute is of each hour, an hour of each day, and a day of
+    the week or month of each week or month.
+    """
+    minute, hour, day, month, weekday = cron.split()
+    if minute.startswith("*"):
+        return timedelta(minutes=int(minute.partition("/")[2] or 1))
+    if (hour, day, month, weekday) == ("*", "*", "*", "*"):
+        return timedelta(hours=1)
+    if (day, month) == ("*", "*"):
+        return timedelta(days=1 if weekday == "*" else 7)
+    return timedelta(days=31 if month == "*" else 366)
+
+
+def _short(text: str | None) -> str:
+    known = text or ""
+    return known if len(known) <= _SHOWN else f"{known[: _SHOWN - 1]}…"

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+
+from ops.monitoring.alerts import Tier
+from ops.status import Level, Row, Section, counted
+
+CRITICAL, UNREADABLE, WARNING, INFO, OK, NONE = Level
+
+
+def section(*levels: Level) -> Section:
+    return Section("sources", tuple(Row(level, f"s{number}", "") for number, level in enumerate(levels)))
+
+
+@pytest.mark.parametrize(
+    ("levels", "gravest"),
+    [
+        pytest.param((OK, WARNING, INFO), WARNING, id="a warning outranks what is fine"),
+        pytest.param((WARNING, UNREADABLE), UNREADABLE, id="what nobody knows outranks a warning"),
+        pytest.param((UNREADABLE, CRITICAL), CRITICAL, id="nothing outranks critical"),
+        pytest.param((NONE, OK), OK, id="what is fine outranks nothing at all"),
+        pytest.param((), NONE, id="of nothing there is nothing"),
+    ],
+)
+def test_gravest_level(levels: tuple[Level, ...], gravest: Level) -> None:
+    assert Level.gravest(levels) is section(*levels).level is gravest
+
+
+def test_every_alert_tier_is_a_level_of_the_same_order() -> None:
+    levels = [Level(tier.value) for tier in Tier]
+    assert levels == sorted(levels, key=list(Level).index)
+
+
+def test_section_shows_the_gravest_rows_in_their_order() -> None:
+    shown = section(OK, WARNING, OK, CRITICAL, WARNING).shown(5)
+    assert [row.about for row in shown] == ["s3", "s1", "s4", "s0", "s2"]
+
+
+def test_section_says_how_many_rows_it_leaves_out_and_how_grave_they_are() -> None:
+    *rows, last = section(OK, WARNING, OK, CRITICAL, WARNING).shown(2)
+    assert [row.about for row in rows] == ["s3"]
+    assert last == Row(WARNING, "", "and 4 more: --json has all")  # five, of which one is shown
+
+
+@pytest.mark.parametrize(
+    ("levels", "words"),
+    [
+        pytest.param((WARNING, CRITICAL, WARNING), "1 critical, 2 warning", id="each grave level with its number"),
+        pytest.param((UNREADABLE, OK), "1 unreadable", id="what could not be read"),
+        pytest.param((INFO, OK, NONE), "no warning", id="none of them"),
+    ],
+)
+def test_levels_are_counted_in_words(levels: tuple[Level, ...], words: str) -> None:
+    assert counted(levels) == words

@@ -1,0 +1,285 @@
+"""The state of everything on a real database: each section in the states that somebody must see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from ops.monitoring.alerts import Alert, State, Summary, Tier
+from ops.monitoring.vendor_status import PageState, StatusPage
+from ops.status import Level
+from tasks.advance_rollout import abort_rollout, start_rollout
+from tasks.read_status import Page, read_status
+from tasks.settings import Budget, Settings, Source, Vendor
+from tasks.stores import alerts, ingest, outbox, schema, source_states, vendor_statuses
+from tasks.stores import tables as t
+from tests.hand_made import DAY, HOUR, MIDNIGHT, MINUTE, NOW, event, failed, hour_row, insert, load, score_row
+
+CRON = {"keep-watch": "* * * * *", "project-costs": "10 * * * *"}
+FINE = {Level.OK, Level.NONE}
+
+
+def read(settings: Settings, now: datetime = NOW, **changes: Any) -> Page:
+    return read_status(settings.model_copy(update=changes), now, CRON)
+
+
+def told(page: Page, section: str) -> list[tuple[str, str, str]]:
+    """Return the rows of a section as level, subject and words."""
+    [found] = [each for each in page.sections if each.name == section]
+    return [(row.level.value, row.about, row.text) for row in found.rows]
+
+
+def watched(engine: sa.Engine, *names: str, since: datetime) -> tuple[Source, ...]:
+    found = tuple(Source(name=name, path="log") for name in names)
+    with engine.begin() as connection:
+        source_states.watch(connection, "default", found, since)
+    return found
+
+
+def fired(engine: sa.Engine, key: str, state: State = State.FIRING, tenant: str = "default") -> None:
+    with engine.begin() as connection:
+        alerts.save(
+            connection, tenant,
+            Alert(
+                alert_id=key, rule="spend", key=key, tier=Tier.CRITICAL, state=state, since=NOW - HOUR, revision=1,
+                value=2.5, limit=2.0, summary=Summary("Spend", "$5.00", "$2.00"), evidence={},
+            ),
+        )  # fmt: skip
+
+
+def enqueued(engine: sa.Engine, key: str, before: Any, tier: str = "warning") -> None:
+    with engine.begin() as connection:
+        outbox.enqueue(
+            connection, tenant="default", dedup_key=key, destination="ops", tier=tier, payload={}, revision=1,
+            now=NOW - before,
+        )  # fmt: skip
+
+
+def projected(expected: int, low: int, high: int, scope: str = "total", key: str = "") -> Mapping[str, Any]:
+    ends = {"low80_usd": low, "high80_usd": high, "low95_usd": low, "high95_usd": high}
+    return {
+        "month": datetime(2026, 3, 1, tzinfo=UTC).date(), "as_of": NOW - HOUR, "scope": scope, "key": key,
+        "spent_usd": 1, "month_end_usd": expected, **ends, "method": "wpr-cp", "history_days": 40,
+        "low_history": False, "unpriced_events": 0,
+    }  # fmt: skip
+
+
+def test_empty_database_has_nothing_to_warn_of(settings: Settings, engine: sa.Engine) -> None:
+    page = read(settings)
+    assert {section.level for section in page.sections} == FINE
+    assert told(page, "sources") == [("none", "", "none is configured")]
+    assert told(page, "spend") == [("none", "today", "no requests"), ("none", "this month", "no requests")]
+    assert told(page, "budgets") == [("none", "", "none is set")]
+    assert told(page, "alerts") == [("none", "", "the rules were never evaluated")]
+    assert told(page, "scores")[0] == ("none", "judge_relevance", "Quality unknown: no scores")
+    assert told(page, "steps") == [("none", "2 never ran", "keep-watch, project-costs")]
+    [(level, _, words)] = told(page, "database")
+    assert (level, words.endswith(f"MB, schema {schema.head()}")) == ("ok", True)
+
+
+def test_sources_tell_their_lag_their_rejects_and_their_silence(settings: Settings, engine: sa.Engine) -> None:
+    sources = watched(engine, "gateway", "trace", since=NOW - DAY)
+    with engine.begin() as connection:
+        ingest.record_success(connection, "default", "gateway", "litellm", NOW - 2 * MINUTE, found_new=True)
+        source_states.see(connection, "default", "gateway", NOW - 3 * MINUTE)
+        ingest.record_failure(connection, "default", "trace", "litellm", NOW, "connection refused")
+    reject = {"source": "gateway", "kind": "litellm", "place": "log", "reason": "no time", "raw": "{}", "cut": False}
+    insert(engine, t.usage_rejects, [{**reject, "reject_id": f"r{number}", "position": number} for number in range(3)])
+    assert told(read(settings, sources=sources), "sources") == [
+        ("ok", "gateway", "loaded 2 min ago, newest event 3 min old, 3 rejected rows kept"),
+        ("critical", "trace", "silent, failed 1x: connection refused"),  # a day is 24 times its hour
+    ]
+
+
+def test_spend_is_that_of_the_day_and_the_month_with_the_projection(settings: Settings, engine: sa.Engine) -> None:
+    insert(engine, t.usage_hourly, [
+        hour_row(NOW - MIDNIGHT - HOUR, "2", events=4), hour_row(HOUR, "1", events=2, unpriced_events=1),
+        hour_row(40 * DAY, "100"),
+    ])  # fmt: skip
+    insert(engine, t.cost_projections, [
+        {**projected(90, 80, 100), "as_of": NOW - 2 * HOUR}, projected(30, 25, 40), projected(9, 9, 9, "team", "a"),
+    ])  # fmt: skip
+    assert told(read(settings), "spend") == [
+        ("info", "today", "$3.00 for 6 requests, 1 of them without a price"),
+        ("info", "this month", "$3.00 for 6 requests, 1 of them without a price; "
+         "$30.00 (80 %: $25.00 to $40.00) projected 60 min ago"),
+    ]  # fmt: skip
+
+
+def test_budgets_are_crossed_or_foretold(settings: Settings, engine: sa.Engine) -> None:
+    insert(engine, t.usage_hourly, [
+        hour_row(HOUR, "12", team_id="a"), hour_row(2 * HOUR, "3", team_id="b"), hour_row(2 * DAY, "1", team_id="b"),
+    ])  # fmt: skip
+    insert(engine, t.usage_daily_users, [
+        {"day": MIDNIGHT, "user_id": user, "events": 1, "unpriced_events": 0, "cost_usd": usd, "input_tokens": 1,
+         "output_tokens": 1} for user, usd in (("u1", 3), ("u2", 13))
+    ])  # fmt: skip
+    insert(engine, t.cost_projections, [projected(30, 25, 40), projected(20, 16, 30, "team", "b")])
+    budgets = (
+        Budget(monthly_usd=10), Budget(monthly_usd=1000), Budget(scope="team", key="b", monthly_usd=15),
+        Budget(scope="user", key="*", daily_usd=5), Budget(scope="feature", key="*", daily_usd=5),
+    )  # fmt: skip
+    assert told(read(settings, budgets=budgets), "budgets") == [
+        ("critical", "total, month", "100 % spent: $16.00 of $10.00 spent (160%), $30.00 (80 %: $25.00 to $40.00) "
+         "projected"),
+        ("ok", "total, month", "$16.00 of $1,000 spent (2%), $30.00 (80 %: $25.00 to $40.00) projected"),
+        ("warning", "team:b, month", "will be crossed: $4.00 of $15.00 spent (27%), $20.00 (80 %: $16.00 to $30.00) "
+         "projected"),
+        ("critical", "user:u2, day",
+         "100 % spent: $13.00 of $5.00 spent (260%); the worst of several, 1 over"),
+        ("ok", "feature:*", "nobody has spent half of it"),
+    ]  # fmt: skip
+
+
+def test_alerts_that_fire_are_told_and_others_are_not(settings: Settings, engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        ingest.set_watermark(connection, "default", "evaluate_alerts", NOW - MINUTE)
+    assert told(read(settings), "alerts") == [("ok", "", "none is firing; evaluated 60 s ago")]
+    fired(engine, "total")
+    fired(engine, "team:a", State.RESOLVED)
+    fired(engine, "team:b", tenant="other")
+    assert told(read(settings), "alerts") == [("critical", "total", "Spend $5.00 (limit $2.00), for 60 min")]
+
+
+def test_vendors_tell_what_their_pages_said_last(settings: Settings, engine: sa.Engine) -> None:
+    url = "https://status.example/api/v2/summary.json"
+    vendors = (Vendor(name="openai", status_url=url), Vendor(name="anthropic"))
+    page = StatusPage(state=PageState.PARTIAL_OUTAGE, description="Some are out", incidents=("Errors (major impact)",))
+    with engine.begin() as connection:
+        vendor_statuses.watch(connection, "default", vendors)
+        vendor_statuses.record_page(connection, "default", "openai", page, NOW, etag=None, last_modified=None)
+    added = (*vendors, Vendor(name="mistral", status_url=url))
+    assert told(read(settings, vendors=added), "vendors") == [
+        ("warning", "openai", "partial outage: Errors (major impact)"),
+        ("none", "anthropic", "no status page is configured"),
+        ("info", "mistral", "unknown: not read yet"),
+    ]
+
+
+def test_backlog_counts_what_nobody_got(settings: Settings, engine: sa.Engine) -> None:
+    enqueued(engine, "fresh", MINUTE, "critical")
+    enqueued(engine, "late", 10 * MINUTE)
+    enqueued(engine, "late for others", 2 * HOUR)
+    enqueued(engine, "given up", HOUR)
+    enqueued(engine, "given up long ago", 2 * DAY)
+    states = {"late for others": {"sent_rev": 1}, "given up": {"state": "failed", "last_error": "not_in_channel"},
+              "given up long ago": {"state": "failed"}}  # fmt: skip
+    with engine.begin() as connection:
+        for key, values in states.items():
+            connection.execute(sa.update(t.outbox).where(t.outbox.c.dedup_key == key).values(**values))
+    words = "3 waiting, the oldest for 10 min, 1 given up, not_in_channel"
+    assert told(read(settings), "outbox") == [("warning", "ops", words)]
+    enqueued(engine, "page", 10 * MINUTE, "critical")
+    assert told(read(settings), "outbox")[0][0] == "critical"
+
+
+def test_rollouts_under_way_and_those_of_the_last_day_are_told(settings: Settings, engine: sa.Engine) -> None:
+    def start(service: str, canary: str, when: datetime) -> str:
+        found = start_rollout(engine, settings, service=service, canary=canary, plan="careful", now=when, control="v1")
+        return found.rollout_id
+
+    for service, ended in (("old", NOW - 2 * DAY), ("search", NOW - HOUR)):
+        abort_rollout(engine, settings, start(service, "v2", NOW - 3 * DAY), "wrong prompt", ended)
+    start("chat", "v3", NOW - 40 * MINUTE)
+    assert told(read(settings), "rollouts") == [
+        ("info", "search", "v1 → v2 aborted 60 min ago: wrong prompt"),
+        ("info", "chat", "v1 → v3 running at 10 % for 40 min: started"),
+    ]
+
+
+def test_metrics_are_those_of_the_last_hour(settings: Settings, engine: sa.Engine) -> None:
+    assert {level for level, _, _ in told(read(settings), "metrics")} == {"none"}
+    served = [event(7 * MINUTE) for _ in range(540)]
+    load(engine, [*served, *(failed(7 * MINUTE, latency_ms=None) for _ in range(60)), failed(2 * HOUR)])
+    requests, latency = told(read(settings), "metrics")
+    assert requests == ("ok", "requests", "per minute 10 a minute, error rate 10 %, availability 90 %")
+    assert latency[2].startswith("p50 100 ms, p95 100 ms, p99 ")
+
+
+def test_scores_below_their_baseline_are_a_warning(settings: Settings, engine: sa.Engine) -> None:
+    insert(engine, t.scores, [score_row(MINUTE * number, 0.5) for number in range(1, 41)])
+    insert(engine, t.quality_baselines, [
+        {"metric": "thumb", "mean": 1.0, "sigma": 0.1, "n": 700, "accepted_at": NOW - DAY, "reason": "x",
+         "accepted_by": "ann", "starts_at": MIDNIGHT - 9 * DAY, "ends_at": MIDNIGHT - 2 * DAY, "days": 7,
+         "day_sigma": 0.01, "weekdays": [0.0] * 7}
+    ])  # fmt: skip
+    assert sorted(told(read(settings), "scores")) == [
+        ("none", "judge_relevance", "Quality unknown: no scores"),
+        ("warning", "thumb", "Quality 0.500, -50.0 % vs pinned"),
+    ]
+
+
+def test_data_checks_are_those_of_the_last_run(settings: Settings, engine: sa.Engine) -> None:
+    def checked(name: str, outcome: str, before: Any, detail: str | None = None) -> dict[str, Any]:
+        return {"name": name, "severity": "critical", "outcome": outcome, "as_of": NOW - before, "detail": detail}
+
+    insert(engine, t.quality_checks, [
+        checked("ids", "passed", 2 * HOUR), checked("ids", "failed", HOUR, "12 rows break it"),
+        checked("rows", "failed", 2 * HOUR), checked("rows", "passed", HOUR), checked("gone", "failed", 2 * DAY),
+    ])  # fmt: skip
+    assert told(read(settings), "data checks") == [
+        ("critical", "ids", "failed: 12 rows break it"),
+        ("ok", "", "1 of 2 passed, 60 min ago"),
+    ]
+
+
+def test_watch_that_stands_still_is_critical(settings: Settings, engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        ingest.set_watermark(connection, "default", "keep-watch", NOW - HOUR)
+    assert told(read(settings), "steps") == [
+        ("critical", "keep-watch", "last ran 60 min ago, is to run every 60 s"),
+        ("none", "1 never ran", "project-costs"),
+    ]
+
+
+def test_section_that_cannot_be_read_says_why_and_the_others_are_told(settings: Settings, engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE watchkeeper.alerts DROP COLUMN body"))
+        connection.execute(sa.text("UPDATE watchkeeper.alembic_version SET version_num = '0001'"))
+    page = read(settings)
+    [row] = told(page, "alerts")
+    assert row == ("unreadable", "", "column alerts.body does not exist")
+    [(level, _, words)] = told(page, "database")
+    assert level == "warning"
+    assert words.endswith(f"schema 0001, this version's is {schema.head()}: `watchkeeper db upgrade`")
+    assert {section.level for section in page.sections if section.name not in ("alerts", "database")} == FINE
+
+
+def test_plan_of_another_version_is_told_and_not_guessed(settings: Settings, engine: sa.Engine) -> None:
+    insert(engine, t.rollouts, [
+        {"rollout_id": "r", "service": "chat", "control_release": "v1", "canary_release": "v2", "state": "running",
+         "plan": {"pace": 3}, "stage": 0, "started_at": NOW, "stage_started_at": NOW, "reason": "", "version": 0}
+    ])  # fmt: skip
+    [(level, _, words)] = told(read(settings), "rollouts")
+    assert (level, words.startswith("plan field: 'pace' is not one of")) == ("unreadable", True)
+
+
+def test_database_that_is_away_is_critical_and_all_there_is_to_say(settings: Settings) -> None:
+    page = read(settings, database_url=_secret("postgresql://nobody@127.0.0.1:1/nothing"))
+    [section] = page.sections
+    assert (section.name, section.level) == ("database", Level.CRITICAL)
+    assert section.rows[0].text.startswith("database is unavailable: connection failed")
+
+
+def test_database_without_a_schema_is_left_as_it_is(settings: Settings, server_url: str) -> None:
+    page = read(settings, database_url=_secret(server_url))
+    assert told(page, "database") == [("unreadable", "", "it has no schema yet: `watchkeeper db upgrade` makes it")]
+    engine = sa.create_engine(server_url)
+    with engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT to_regnamespace('watchkeeper')")).scalar() is None
+    engine.dispose()
+
+
+def test_embedded_database_that_was_never_made_is_not_made_to_look(settings: Settings, tmp_path: Path) -> None:
+    home = tmp_path / "nothing"
+    page = read(settings, database_url=None, home=home)
+    assert told(page, "database") == [("unreadable", "", "there is none yet: `watchkeeper up` makes one")]
+    assert not home.exists()
+
+
+def _secret(url: str) -> Any:
+    return Settings(database_url=url).database_url  # type: ignore[arg-type]  pydantic makes it a secret
