@@ -14,10 +14,12 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from ops.usage import UsageEvent
+from tasks.check_quality import check_quality
 from tasks.resources import administration, drop_database
-from tasks.settings import Source
+from tasks.settings import Settings, Source
 from tasks.sources.interface import Batch
 from tasks.stores import source_states
+from tasks.validate_suites import Checked
 from tasks.write_usage import Origin, Target, Writer
 from tests.hand_made import DAY, MIDNIGHT, MINUTE, NOW, event
 
@@ -76,3 +78,13 @@ def fill(engine: sa.Engine) -> None:
         source_states.watch(connection, "default", sources, NOW)
     for source in SOURCES:
         bring(engine, source, steady(source, MIDNIGHT - 21 * DAY, LATELY))
+
+
+def outcomes(results: list[Checked]) -> dict[str, str]:
+    """Return what did not pass."""
+    return {f"{result.suite}: {result.name}": result.outcome for result in results if result.outcome != "passed"}
+
+
+def check(engine: sa.Engine, *suites: str, now: datetime = NOW, tenant: str = "default") -> list[Checked]:
+    """Check the day that ends at `now`, by these suites or all."""
+    return check_quality.fn(engine, Settings(tenant=tenant), now, suites or None)
