@@ -80,8 +80,8 @@ SELECT :tenant, n::text, 'ops', 'warning', '{}', 1, (n >= 20)::int, CASE WHEN n 
        now(), now() - n * interval '1 minute' FROM generate_series(1, 10000) AS n
 """,
     """
-INSERT INTO watchkeeper.quality_checks (tenant_id, as_of, name, severity, outcome)
-SELECT :tenant, now() - run * interval '1 hour', 'check ' || n, 'warning', 'passed'
+INSERT INTO watchkeeper.quality_checks (tenant_id, suite, as_of, name, severity, outcome)
+SELECT :tenant, 'events', now() - run * interval '1 hour', 'check ' || n, 'warning', 'passed'
   FROM generate_series(0, 720) AS run, generate_series(1, 30) AS n
 """,
     """

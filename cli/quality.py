@@ -1,4 +1,4 @@
-"""`watchkeeper quality`: what quality is held to."""
+"""`watchkeeper quality`: whether the data can be relied upon, and what quality is held to."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import click
 
 COMMANDS = {
     "accept-baseline": "cli.quality_baseline",
+    "check": "cli.quality_check",
+    "docs": "cli.quality_docs",
 }
 
 
@@ -28,9 +30,11 @@ class Commands(click.Group):
 
 @click.group("quality", cls=Commands)
 def command() -> None:
-    """Accept what quality is held to.
+    """Check the data that everything else rests on, and accept what quality is held to.
 
     \b
     Example:
+      watchkeeper quality check
+      watchkeeper quality docs --to site --open
       watchkeeper quality accept-baseline judge_relevance --model gpt-4o --reason "shorter answers, as agreed"
     """

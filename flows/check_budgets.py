@@ -19,6 +19,7 @@ def check_budgets(as_of: datetime | None = None) -> Any:
         if not w.settings.budgets:
             return skipped("no budgets are configured")
         done = tasks.check_budgets(w.engine, w.settings, w.now)
+    held = f"; nothing is foretold: {done.held}" if done.held else ""
     return Completed(
-        message=f"{len(done.standings):,} budgets, told: {'; '.join(done.told) or 'nothing new'}", data=done
+        message=f"{len(done.standings):,} budgets, told: {'; '.join(done.told) or 'nothing new'}{held}", data=done
     )

@@ -16,11 +16,12 @@ from ops.deployment.gates import success_rate_gate
 from ops.deployment.plan import Plan
 from ops.errors import InvalidValue, NotFound, UnknownName
 from ops.monitoring.alerts import Tier
+from ops.monitoring.data_quality.checks import Use
 from ops.monitoring.slack_message import render_note
 from ops.usage import check_text
 from tasks.notify import notify, routes_of
 from tasks.settings import Settings
-from tasks.stores import rollouts
+from tasks.stores import quality_checks, rollouts
 
 _TIERS = {Action.ROLL_BACK: Tier.WARNING}
 _TITLES = {
@@ -32,13 +33,18 @@ _TITLES = {
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def advance_rollouts(engine: sa.Engine, settings: Settings, now: datetime) -> list[str]:
-    """Decide every running rollout's next move as of `now`, and return one line for each."""
+    """Decide every running rollout's next move as of `now`, and return one line for each.
+
+    None moves forward while a critical check of the data fails.
+    """
     lines = []
     with engine.begin() as connection:
-        for rollout, started_at in rollouts.running(connection, settings.tenant):
+        running = rollouts.running(connection, settings.tenant)
+        hold = quality_checks.hold(connection, settings.tenant, Use.PROMOTIONS, now) if running else None
+        for rollout, started_at in running:
             stages, recent = rollouts.stage_counts(connection, settings.tenant, rollout, started_at, now)
             gate = success_rate_gate(stages, rollout.plan, recent)
-            decision = decide(rollout, gate, now)
+            decision = decide(rollout, gate, now, hold)
             _carry_out(connection, settings, rollout, decision, gate.verdict.value, now)
             lines.append(f"{rollout.rollout_id}: {decision.action.value} ({gate.verdict.value}): {decision.reason}")
     return lines

@@ -18,6 +18,7 @@ from prefect.cache_policies import NO_CACHE
 from ops.cost.budgets import LEVELS, Period, Standing
 from ops.cost.scopes import Scope
 from ops.monitoring.alerts import Tier
+from ops.monitoring.data_quality.checks import Use
 from ops.monitoring.slack_message import render_note
 from ops.window import Window
 from tasks.measure_budget import measure_budget, window_of
@@ -25,6 +26,7 @@ from tasks.notify import notify, routes_of
 from tasks.project_costs import ScopeDays, daily, project
 from tasks.settings import Budget, Settings
 from tasks.stores import budgets as store
+from tasks.stores import quality_checks
 
 TIERS = {event: Tier(level.value) for event, level in LEVELS.items()}
 LATE = timedelta(hours=6)  # that sources may be behind, for a period's last events to be told of
@@ -33,10 +35,11 @@ _LOCK = 0x57A7B6
 
 @dataclass(frozen=True, slots=True)
 class CheckedBudgets:
-    """How every budget stands, and what was told."""
+    """How every budget stands, and what was told; `held` says why nothing was foretold."""
 
     standings: list[Standing] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    held: str | None = None
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -44,14 +47,15 @@ def check_budgets(engine: sa.Engine, settings: Settings, now: datetime) -> Check
     """Judge every budget of the settings as of `now`, and of the period before where `now` is right behind it.
 
     Two that do so at once take turns. Of several events that come to pass at once the gravest is told, and all are
-    remembered.
+    remembered. While a critical check of the data fails, what is spent is told and nothing foretold.
     """
-    done = CheckedBudgets()
     with engine.begin() as connection:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         needs_days = any(budget.monthly_usd is not None and budget.scope != "user" for budget in settings.budgets)
         month = Window.month_of(now, settings.zone)
-        days = daily(connection, settings.tenant, now, month, overrides=settings.overrides) if needs_days else {}
+        done = CheckedBudgets(held=quality_checks.hold(connection, settings.tenant, Use.PROJECTIONS, now))
+        foretells = needs_days and done.held is None
+        days = daily(connection, settings.tenant, now, month, overrides=settings.overrides) if foretells else {}
         for budget in settings.budgets:
             for window in _windows(budget, settings.zone, now):
                 for standing in measure_budget(connection, settings, budget, window, now):

@@ -1,153 +1,93 @@
-"""Check the data contract on a window of events with Great Expectations, and keep every outcome.
+"""Check the data in suites with Great Expectations, and keep every outcome.
 
-Before it: `ops.monitoring.quality` holds the contract as data. The library is imported
-inside the task: it is slow to load.
+Before it: `ops.monitoring.data_quality` holds the suites as data. Between: `tasks/validate_suites.py` has them
+validated. After it: `rules/data_quality.py` tells of what failed, and what rests on it is held.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from ops.monitoring.quality import EVENT_CHECKS, Check
-from ops.window import Window
+from ops.monitoring.data_quality import SUITES, find
+from ops.monitoring.data_quality.prices import PRICE_FACTOR
+from ops.monitoring.data_quality.projections import FRESH_HOURS, MOVE_FACTOR
+from ops.monitoring.data_quality.traffic import FEWEST_DUE, HISTORY, dues, volumes
+from ops.window import Window, floor_day, floor_hour
 from tasks.settings import Settings
-from tasks.stores import quality
+from tasks.show_projection import cell
+from tasks.stores import profiles, quality_checks
+from tasks.validate_suites import Checked, validate
 
-if TYPE_CHECKING:
-    from great_expectations.core.expectation_validation_result import ExpectationValidationResult
-
-Outcome = Literal["passed", "failed", "errored"]
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """The outcome of one check; `errored` could not be evaluated, which is neither passed nor failed."""
-
-    name: str
-    severity: str
-    outcome: Outcome
-    observed: str | None
-    detail: str | None
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+COLUMNS = ("Outcome", "Severity", "Suite", "Check", "Observed", "What")
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def check_quality(
-    engine: sa.Engine, settings: Settings, now: datetime, span: timedelta = timedelta(days=1)
+    engine: sa.Engine, settings: Settings, now: datetime, names: Sequence[str] | None = None, docs: Path | None = None
 ) -> list[Checked]:
-    """Check the events of the `span` that ends at `now`."""
-    results = _validate(engine, settings.tenant, Window.before(now, span))
+    """Check the day that ends at `now`, by these suites or all; with `docs`, write Data Docs into that folder.
+
+    Raises:
+        UnknownName: no such suite.
+    """
+    suites = [find(name) for name in names or SUITES]
+    with engine.begin() as connection:
+        profiles.refresh(connection, settings.tenant, now)
+        values = _values(connection, settings.tenant, now)
+    results = validate(engine, suites, values, docs)
     rows = [{"tenant_id": settings.tenant, "as_of": now, **asdict(result)} for result in results]
     with engine.begin() as connection:
-        quality.save_checks(connection, rows)
+        quality_checks.save(connection, rows)
     return results
 
 
-def _validate(engine: sa.Engine, tenant: str, window: Window) -> list[Checked]:
-    import great_expectations as gx
-    from great_expectations import expectations
-    from great_expectations.data_context.types.base import (
-        DataContextConfig,
-        InMemoryStoreBackendDefaults,
-        ProgressBarsConfig,
-    )
-
-    config = DataContextConfig(
-        store_backend_defaults=InMemoryStoreBackendDefaults(
-            init_temp_docs_sites=False
-        ),  # else each run leaves a folder
-        progress_bars=ProgressBarsConfig(globally=False),
-        analytics_enabled=False,
-    )
-    context = gx.get_context(mode="ephemeral", project_config=config)
-    source = context.data_sources.add_postgres("watchkeeper", connection_string=_url(engine))
-    suite = gx.ExpectationSuite(name="usage_events")
-    for check in EVENT_CHECKS:
-        suite.add_expectation(getattr(expectations, check.expectation)(**_arguments(check), meta={"name": check.name}))
-    try:
-        asset = source.add_query_asset("usage_events", query=_query(engine, tenant, window))
-        batch = asset.add_batch_definition_whole_table("window").get_batch()
-        validation = batch.validate(suite, result_format="SUMMARY")
-    finally:  # the library has two engines, and closes neither
-        source.get_execution_engine().close()
-        source.get_engine().dispose()
-    outcomes = {_name(result): result for result in validation.results}
-    return [_checked(check, outcomes.get(check.name)) for check in EVENT_CHECKS]
+def _values(connection: sa.Connection, tenant: str, now: datetime) -> dict[str, Any]:
+    """Return what the statements ask for: the window, the limits, and what is usual at the time."""
+    history = floor_day(now - HISTORY)
+    sources = profiles.watched_hours(connection, tenant, Window(history, now))
+    due, volume = dues(sources, now), volumes(sources, now)
+    by_source = [each for each in due if each.source is not None]
+    return {
+        "tenant": tenant, "start": now - _DAY, "now": now, "history": history, "today": floor_day(now),
+        "first_hour": floor_hour(now - _DAY), "end_hour": floor_hour(now) + _HOUR,
+        "price_factor": PRICE_FACTOR, "fresh_hours": FRESH_HOURS, "move_factor": MOVE_FACTOR, "fewest_due": FEWEST_DUE,
+        "watched": list(sources), "whole_since": [str(each.since) for each in due if each.source is None],
+        "due_sources": [each.source for each in by_source], "due_since": [str(each.since) for each in by_source],
+        "volume_sources": [each.source for each in volume],
+        **{f"volume_{name}": [str(getattr(each, name)) for each in volume]
+           for name in ("since", "until", "least", "most")},
+    }  # fmt: skip
 
 
-def _url(engine: sa.Engine) -> str:
-    """Return the URL as the library accepts it: with a host (a socket's folder in the query wins), `$` escaped."""
-    url = engine.url if engine.url.host else engine.url.set(host="localhost")
-    return url.render_as_string(hide_password=False).replace("$", r"\$")
-
-
-def _arguments(check: Check) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in check.kwargs.items()}
-
-
-def _query(engine: sa.Engine, tenant: str, window: Window) -> str:
-    """Write the window's events as literal SQL, since the library takes no parameters."""
-    from tasks.stores.tables import usage_events
-
-    events = usage_events.c
-    wanted = sa.select(usage_events).where(
-        events.tenant_id == tenant, events.occurred_at >= window.start, events.occurred_at < window.end
-    )
-    return str(wanted.compile(engine, compile_kwargs={"literal_binds": True}))
-
-
-def _name(result: ExpectationValidationResult) -> str | None:
-    config = result.expectation_config
-    return str(config.meta["name"]) if config and config.meta else None
-
-
-def _checked(check: Check, result: ExpectationValidationResult | None) -> Checked:
-    if result is None:
-        return Checked(check.name, check.severity.value, "errored", None, "no result")
-    errors = [info.get("exception_message") for info in _exceptions(result.exception_info)]
-    if errors:
-        return Checked(check.name, check.severity.value, "errored", None, str(errors[0])[:500])
-    details = result.result or {}
-    outcome: Outcome = "passed" if result.success else "failed"
-    return Checked(check.name, check.severity.value, outcome, _observed(details), _unexpected(details))
-
-
-def _exceptions(info: Any) -> list[dict[str, Any]]:
-    """Return the raised ones; the library gives one mapping, or one per metric."""
-    entries = [info] if "raised_exception" in (info or {}) else list((info or {}).values())
-    return [entry for entry in entries if entry.get("raised_exception")]
-
-
-def _observed(details: dict[str, Any]) -> str | None:
-    value = details.get("observed_value", details.get("element_count"))
-    return None if value is None else str(value)
-
-
-def _unexpected(details: dict[str, Any]) -> str | None:
-    count = details.get("unexpected_count")
-    return f"{count:,} rows break it" if count else None
-
-
-def summary(results: list[Checked]) -> str:
+def summary(results: Sequence[Checked]) -> str:
     """Say in one line how the checks came out, naming those that did not pass."""
     counts = Counter(result.outcome for result in results)
-    broken = [f"{result.name} ({result.outcome})" for result in results if result.outcome != "passed"]
+    broken = [f"{result.suite}: {result.name} ({result.outcome})" for result in results if result.outcome != "passed"]
     return f"{counts['passed']} of {len(results)} checks passed" + (f"; not: {', '.join(broken)}" if broken else "")
 
 
-def report_markdown(results: list[Checked], now: datetime) -> str:
-    """Write the artifact: one row per check, what failed first."""
-    marks = {"failed": "❌", "errored": "⚠️", "passed": "✅"}
-    order = list(marks)
-    rows = [
-        f"| {marks[r.outcome]} {r.outcome} | {r.severity} | {r.name} | {r.observed or ''} | {r.detail or ''} |"
+def as_rows(results: Sequence[Checked]) -> list[tuple[str, ...]]:
+    """Return a table's rows: one per check, what failed first."""
+    order = ("failed", "errored", "passed")
+    return [
+        (r.outcome, r.severity, r.suite, r.name, r.observed or "", r.detail or "")
         for r in sorted(results, key=lambda result: order.index(result.outcome))
     ]
-    head = "| Outcome | Severity | Check | Observed | |\n|---|---|---|---|---|\n"
-    return f"# Data quality, as of {now:%Y-%m-%d %H:%M} UTC\n\n{head}" + "\n".join(rows) + "\n"
+
+
+def report_markdown(results: Sequence[Checked], now: datetime) -> str:
+    """Write the artifact."""
+    marks = {"failed": "❌", "errored": "⚠️", "passed": "✅"}
+    lines = [f"| {marks[row[0]]} {' | '.join(cell(text) for text in row)} |" for row in as_rows(results)]
+    head = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}\n"
+    return f"# Data quality, as of {now:%Y-%m-%d %H:%M} UTC\n\n{head}" + "\n".join(lines) + "\n"

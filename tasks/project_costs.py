@@ -20,11 +20,12 @@ from ops.cost.gaps import idle_days
 from ops.cost.overrides import PriceOverride
 from ops.cost.projection import DaySpend, Projection, project_month
 from ops.cost.scopes import TOTAL, Scope, ScopeKind
+from ops.monitoring.data_quality.checks import Use
 from ops.window import Window, floor_day
 from tasks.price_usage import price_changes
 from tasks.report_costs import Asked, CostReport, report_costs
 from tasks.settings import Settings
-from tasks.stores import costs, source_states
+from tasks.stores import costs, quality_checks, source_states
 from tasks.stores.costs import DayCost
 
 _DAY, _WEEK = timedelta(days=1), timedelta(days=7)
@@ -54,6 +55,7 @@ class ProjectedCosts:
     models: Mapping[Scope, Sequence[DaySpend]] = field(default_factory=dict)
     week: CostReport | None = None  # the last seven full days, compared with the seven before
     paid: Mapping[datetime, Decimal] = field(default_factory=dict)  # the month, by UTC midnight
+    blocked_by: str | None = None  # why nobody should rely on it
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -67,13 +69,15 @@ def project_costs(engine: sa.Engine, settings: Settings, now: datetime) -> Proje
         projection = project_month(whole.history, whole.today_usd, month, now, _sum(whole.paid))
         parts = _parts(days, month, now)
         made = parts if projection is None else {TOTAL: projection, **parts}
-        costs.save_projections(connection, settings.tenant, made, now, unpriced)
+        blocked_by = quality_checks.hold(connection, settings.tenant, Use.PROJECTIONS, now)
+        costs.save_projections(connection, settings.tenant, made, now, costs.Flaws(unpriced, blocked_by))
     budget = next((each.monthly_usd for each in settings.budgets if each.scope == "total" and each.monthly_usd), None)
     models = {scope: known.history for scope, known in days.items() if scope.kind is ScopeKind.MODEL}
     week = _week(engine, settings, now)
     return ProjectedCosts(
-        projection, whole.history, whole.today_usd, events, unpriced, budget, parts, models, week, whole.paid
-    )
+        projection, whole.history, whole.today_usd, events, unpriced, budget, parts, models, week, whole.paid,
+        blocked_by,
+    )  # fmt: skip
 
 
 def _to_the_microsecond(

@@ -44,7 +44,7 @@ from tasks.stores import (
     ingest,
     metrics,
     outbox,
-    quality,
+    quality_checks,
     quality_samples,
     rejects,
     rollouts,
@@ -224,7 +224,7 @@ def _read_scores(look: Look) -> Iterable[Row]:
 
 
 def _read_checks(look: Look) -> Iterable[Row]:
-    return check_rows(quality.last_results(look.connection, look.tenant, look.now - _DAY), look.now)
+    return check_rows(quality_checks.results(look.connection, look.tenant, look.now, look.now - _DAY), look.now)
 
 
 def _read_steps(look: Look) -> Iterable[Row]:

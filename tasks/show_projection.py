@@ -76,7 +76,8 @@ def summary(projected: ProjectedCosts) -> str:
         f"{usd(projection.spent_usd)} spent, {usd(projection.month_end.expected)} projected for the month ({interval})"
     )
     budget = projected.budget_usd
-    return line if budget is None else f"{line}; the budget of {usd(budget)} {_verdict(budget, projection)}"
+    line = line if budget is None else f"{line}; the budget of {usd(budget)} {_verdict(budget, projection)}"
+    return line if projected.blocked_by is None else f"{line}; do not rely on it: {projected.blocked_by}"
 
 
 def _verdict(budget: Decimal, projection: Projection) -> str:
@@ -91,6 +92,8 @@ def report_markdown(projected: ProjectedCosts, now: datetime) -> str:
         return f"# Cost projection\n\nNo cost is known yet, as of {now:%Y-%m-%d %H:%M} UTC.{_missing(projected)}"
     note = "\n\n**Low history:** under 14 days, so the intervals are wide." if projection.low_history else ""
     note += _missing(projected)
+    if projected.blocked_by is not None:
+        note += f"\n\n**Do not rely on it:** {cell(projected.blocked_by)}."
     week = projection.seven_days
     return (
         f"# Cost projection, as of {now:%Y-%m-%d %H:%M} UTC\n\n"

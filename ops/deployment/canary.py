@@ -98,9 +98,14 @@ class Decision:
     evidence: Mapping[str, Any]
 
 
-def decide(rollout: Rollout, gate: GateResult, now: datetime) -> Decision:
-    """Decide the rollout's next move from the gate's verdict and the time spent in the stage."""
+def decide(rollout: Rollout, gate: GateResult, now: datetime, hold: str | None = None) -> Decision:
+    """Decide the rollout's next move from the gate's verdict and the time spent in the stage.
+
+    `hold` says why nothing may move forward now; back it always may.
+    """
     action, reason = _choose(rollout, gate, now)
+    if hold is not None and action in {Action.ADVANCE, Action.PROMOTE}:
+        action, reason = Action.HOLD, f"passing, but held: {hold}"
     evidence = {
         "rollout_id": rollout.rollout_id,
         "version": rollout.version,

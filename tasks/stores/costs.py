@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -97,11 +98,19 @@ def totals(connection: sa.Connection, tenant: str, window: Window) -> tuple[int,
     return int(row[0]), int(row[1]), Decimal(row[2])
 
 
+@dataclass(frozen=True, slots=True)
+class Flaws:
+    """What is wrong with all projections of a time."""
+
+    unpriced_events: int  # of the month
+    blocked_by: str | None  # the data checks that failed
+
+
 def save_projections(
-    connection: sa.Connection, tenant: str, projections: Mapping[Scope, Projection], now: datetime, gaps: int
+    connection: sa.Connection, tenant: str, projections: Mapping[Scope, Projection], now: datetime, flaws: Flaws
 ) -> None:
-    """Keep projections; those made again for the same time replace them. `gaps` is the month's unpriced events."""
-    rows = [_row(tenant, scope, projection, now, gaps) for scope, projection in projections.items()]
+    """Keep projections; those made again for the same time replace them."""
+    rows = [_row(tenant, scope, projection, now) | asdict(flaws) for scope, projection in projections.items()]
     if not rows:
         return
     key = ("tenant_id", "month", "as_of", "scope", "key")
@@ -129,7 +138,7 @@ def _first_of(month: Window) -> date:
     return (month.start + timedelta(days=1)).date().replace(day=1)  # its start may be the day before
 
 
-def _row(tenant: str, scope: Scope, projection: Projection, now: datetime, gaps: int) -> dict[str, Any]:
+def _row(tenant: str, scope: Scope, projection: Projection, now: datetime) -> dict[str, Any]:
     month, week = projection.month_end, projection.seven_days
     return {
         "tenant_id": tenant,
@@ -145,5 +154,4 @@ def _row(tenant: str, scope: Scope, projection: Projection, now: datetime, gaps:
         "method": projection.method.value,
         "history_days": projection.history_days,
         "low_history": projection.low_history,
-        "unpriced_events": gaps,
     }

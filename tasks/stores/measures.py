@@ -23,7 +23,7 @@ from ops.monitoring.rules.spend import Drivers, SpendSample
 from ops.proportions import Share
 from ops.window import Window, floor_day, floor_hour
 from tasks.settings import Alerting
-from tasks.stores import quality_samples, reconciliations, traffic
+from tasks.stores import quality_checks, quality_samples, reconciliations, traffic
 from tasks.stores.sql import statement
 from tasks.stores.tables import alerts, ingest_sources, usage_events
 
@@ -171,4 +171,5 @@ MEASURES: dict[str, Callable[[sa.Connection, str, datetime, Alerting], Sequence[
     "silence": silence,
     "reconciliation": reconciliation,
     "prices": prices,
+    "data_quality": quality_checks.samples,
 }

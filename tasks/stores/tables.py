@@ -183,13 +183,22 @@ cost_projections = sa.Table(
     sa.Column("low_history", sa.Boolean, nullable=False), sa.Column("unpriced_events", sa.BigInteger, nullable=False),
     *(sa.Column(name, _usd()) for name in (
         "week_usd", "week_low80_usd", "week_high80_usd", "week_low95_usd", "week_high95_usd")),
+    sa.Column("blocked_by", sa.Text),
 )  # fmt: skip
 
 quality_checks = sa.Table(
     "quality_checks", metadata,
-    sa.Column("tenant_id", sa.Text, primary_key=True), sa.Column("as_of", _TIME, primary_key=True),
-    sa.Column("name", sa.Text, primary_key=True), sa.Column("severity", sa.Text, nullable=False),
-    sa.Column("outcome", sa.Text, nullable=False), sa.Column("observed", sa.Text), sa.Column("detail", sa.Text),
+    sa.Column("tenant_id", sa.Text, primary_key=True), sa.Column("suite", sa.Text, primary_key=True),
+    sa.Column("as_of", _TIME, primary_key=True), sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("severity", sa.Text, nullable=False), sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("observed", sa.Text), sa.Column("detail", sa.Text),
+)  # fmt: skip
+
+event_profiles = sa.Table(
+    "event_profiles", metadata,
+    sa.Column("tenant_id", sa.Text, primary_key=True), sa.Column("hour", _TIME, primary_key=True),
+    sa.Column("source", sa.Text, primary_key=True), sa.Column("size", sa.SmallInteger, primary_key=True),
+    sa.Column("events", sa.BigInteger, nullable=False),
 )  # fmt: skip
 
 quality_baselines = sa.Table(

@@ -37,7 +37,7 @@ def test_demo_prices_every_event_and_projects_the_month(document: dict[str, Any]
 
 
 def test_demo_checks_its_data(document: dict[str, Any]) -> None:
-    assert document["quality_checks"] == document["quality_outcomes"]["passed"] == 19
+    assert document["quality_checks"] == document["quality_outcomes"]["passed"] == 44
 
 
 def test_demo_rolls_the_bad_canary_back_and_promotes_the_good_one(document: dict[str, Any]) -> None:

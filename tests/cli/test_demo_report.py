@@ -20,11 +20,11 @@ from ops.monitoring.alerts import Alert, State, Summary, Tier
 from ops.monitoring.slack_message import render, render_note
 from ops.window import Window
 from tasks.advance_rollout import start_rollout
-from tasks.check_quality import Checked
 from tasks.project_costs import ProjectedCosts
 from tasks.settings import Settings
 from tasks.stores import alerts
 from tasks.stores.tables import outbox, rollout_events, scaling_recommendations, usage_hourly, warm_entries
+from tasks.validate_suites import Checked
 from tests.hand_made import DAY, HOUR, MIDNIGHT, MINUTE, NOW, TENANT, event, hour_row, insert, load
 
 MARCH = Window(MIDNIGHT - 4 * DAY, MIDNIGHT + 27 * DAY)
@@ -43,9 +43,9 @@ ALERT = Alert(
     evidence={"cause": "requests 2.4x normal"},
 )  # fmt: skip
 CHECKS = [
-    Checked("vendor is known", "critical", "passed", None, None),
-    Checked("status is known", "critical", "passed", None, None),
-    Checked("model is known", "critical", "failed", "3", "3 of 9 are unknown"),
+    Checked("events", "vendor is known", "critical", "passed", None, None),
+    Checked("events", "status is known", "critical", "passed", None, None),
+    Checked("events", "model is known", "critical", "failed", "3", "3 of 9 are unknown"),
 ]
 
 
@@ -212,7 +212,7 @@ def test_report_prints_every_decision_and_takes_no_text_for_a_style(
 def test_report_takes_no_text_of_the_data_for_a_style(
     played: Played, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    odd = [Checked("model is known", "critical", "failed", "1", "unexpected: ['[/red]', '[bold]x']")]
+    odd = [Checked("events", "model is known", "critical", "failed", "1", "unexpected: ['[/red]', '[bold]x']")]
     lines = printed(gather(replace(played, checks=odd, folder=tmp_path / "a [b] c")), capsys)
     assert "  failed model is known: unexpected: ['[/red]', '[bold]x']" in lines
     assert lines[-1].endswith(f"are in {tmp_path}/a [b] c")

@@ -84,7 +84,7 @@ def test_flows_load_traffic_judge_it_and_show_artifacts(
     assert "data:image/png;base64," in page
 
     assert {check.outcome for check in run("check-quality").result()} == {"passed"}
-    assert "| ✅ passed | critical | there are rows |" in artifact(prefect_api, "data-quality")["data"]
+    assert "| ✅ passed | critical | events | vendor is known |" in artifact(prefect_api, "data-quality")["data"]
 
     shown = run("report-quality")
     assert shown.message.startswith("10 series: 0 fine, 0 below their baseline, 10 unknown; ")

@@ -132,6 +132,51 @@ def test_rollout_moves_by_what_its_canary_shows(
     assert standing(engine) == expected
 
 
+def checked(engine: sa.Engine, at: datetime, outcome: str, **changes: Any) -> None:
+    row = {"suite": "events", "as_of": at, "name": "status is known", "severity": "critical", "outcome": outcome}
+    insert(engine, t.quality_checks, [{**row, **changes}])
+
+
+def test_rollout_is_held_while_a_critical_check_of_its_data_fails(
+    engine: sa.Engine, settings: Settings, start: Start
+) -> None:
+    start()
+    serve(engine, NOW + STAGE)
+    checked(engine, NOW, "failed", detail="3 rows break it")
+    [line] = advance(engine, settings, NOW + STAGE)
+    reason = "passing, but held: data check failed: events: status is known (3 rows break it)"
+    assert line.endswith(f": hold (pass): {reason}")
+    assert rows_of(engine, t.rollouts)[0].reason == reason
+    assert standing(engine) == ("running", 0, 25)
+    checked(engine, NOW + HOUR, "failed")
+    serve(engine, NOW + HOUR, failures=20)
+    advance(engine, settings, NOW + HOUR)
+    assert standing(engine) == ("rolled_back", 1, 0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"outcome": "passed"}, id="the check passes again"),
+        pytest.param({"outcome": "errored"}, id="a check that could not be evaluated says nothing"),
+        pytest.param({"outcome": "failed", "severity": "warning"}, id="a warning holds nothing"),
+        pytest.param({"outcome": "failed", "suite": "prices", "name": "x"}, id="success rates do not rest on prices"),
+        pytest.param({"outcome": "passed", "name": "another"}, id="the failed one is made no more"),
+        pytest.param({"outcome": "failed", "tenant_id": "other"}, id="another tenant's data"),
+    ],
+)
+def test_rollout_goes_on_when_no_critical_check_of_its_data_fails(
+    engine: sa.Engine, settings: Settings, start: Start, changes: dict[str, Any]
+) -> None:
+    start()
+    serve(engine, NOW + STAGE)
+    if "suite" not in changes and "tenant_id" not in changes:
+        checked(engine, NOW, "failed")
+    checked(engine, NOW + STAGE, **changes)
+    advance(engine, settings, NOW + STAGE)
+    assert standing(engine) == ("running", 1, 50)
+
+
 def test_rollout_without_data_holds_and_goes_on_by_itself(engine: sa.Engine, settings: Settings, start: Start) -> None:
     start()
     for number in range(1, 6):

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from tasks.check_budgets import CheckedBudgets, check_budgets
 from tasks.settings import Budget, Price, Settings
-from tasks.stores.tables import budget_events, outbox, usage_daily_users, usage_hourly
+from tasks.stores.tables import budget_events, outbox, quality_checks, usage_daily_users, usage_hourly
 from tests.hand_made import DAY, HOUR, MIDNIGHT, MINUTE, NOW, event, hour_row, insert, load, rows_of, spend_daily
 
 
@@ -35,6 +35,17 @@ def test_month_that_will_cross_its_budget_is_told_once_with_the_day(engine: sa.E
     assert [(row.event, row.spent_usd, str(row.exhausted_on)) for row in rows_of(engine, budget_events)] == [
         ("will be crossed", 48, "2026-03-18")  # 48 + 6 of today's half + 12 * 12 on the 17th
     ]
+
+
+def test_nothing_is_foretold_while_a_critical_check_of_the_data_fails(engine: sa.Engine, settings: Settings) -> None:
+    spend_daily(engine, 28)
+    row = {"suite": "rollups", "name": "roll-ups equal their events", "severity": "critical", "detail": None}
+    insert(engine, quality_checks, [{**row, "as_of": NOW - HOUR, "outcome": "failed"}])
+    done = check(engine, settings, {"monthly_usd": 200}, {"monthly_usd": 60})
+    assert done.told == ["Budget of $60.00 a month, total: 80 % spent"]  # 48 of 60
+    assert done.held == "data check failed: rollups: roll-ups equal their events"
+    insert(engine, quality_checks, [{**row, "as_of": NOW, "outcome": "passed"}])
+    assert "Budget of $200.00 a month, total: will be crossed" in check(engine, settings, {"monthly_usd": 200}).told
 
 
 def test_of_several_events_at_once_the_gravest_is_told(engine: sa.Engine, settings: Settings) -> None:

@@ -13,7 +13,7 @@ from ops.window import Window, floor_day
 from tasks.project_costs import ProjectedCosts, daily, project_costs
 from tasks.settings import Settings
 from tasks.show_projection import report_markdown, summary
-from tasks.stores.tables import cost_projections, ingest_sources, usage_hourly
+from tasks.stores.tables import cost_projections, ingest_sources, quality_checks, usage_hourly
 from tests.hand_made import DAY, HOUR, MIDNIGHT, MINUTE, NOW, event, hour_row, insert, load, rows_of, spend_daily
 
 INPUT, OUTPUT = Decimal("0.00000015"), Decimal("0.0000006")  # USD per token of gpt-4o-mini
@@ -75,6 +75,28 @@ def test_projection_leaves_out_what_comes_after_now_and_other_tenants(engine: sa
     spend_daily(engine, 2, "1000", until=MIDNIGHT + 3 * DAY)
     load(engine, [event(timedelta(0)), event(-HOUR)])
     assert project(engine, settings).projection.spent_usd == 4 * 12  # type: ignore[union-attr]
+
+
+def test_projection_on_data_that_failed_its_checks_says_so_until_they_pass(
+    engine: sa.Engine, settings: Settings
+) -> None:
+    spend_daily(engine, 28)
+    row = {
+        "suite": "prices",
+        "name": "cost is price times tokens",
+        "severity": "critical",
+        "detail": "gpt-4o: 3 events",
+    }
+    insert(engine, quality_checks, [{**row, "as_of": NOW - HOUR, "outcome": "failed"}])
+    reason = "data check failed: prices: cost is price times tokens (gpt-4o: 3 events)"
+    projected = project(engine, settings)
+    assert {each.blocked_by for each in rows_of(engine, cost_projections)} == {reason}
+    assert summary(projected).endswith(f"; do not rely on it: {reason}")
+    assert f"**Do not rely on it:** {reason}." in report_markdown(projected, NOW)
+    insert(engine, quality_checks, [{**row, "as_of": NOW, "outcome": "passed"}])
+    again = project(engine, settings)
+    assert {each.blocked_by for each in rows_of(engine, cost_projections)} == {None}
+    assert "rely" not in summary(again) + report_markdown(again, NOW)
 
 
 def test_projection_names_events_without_a_price(engine: sa.Engine, settings: Settings) -> None:

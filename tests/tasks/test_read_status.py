@@ -215,14 +215,15 @@ def test_scores_below_their_baseline_are_a_warning(settings: Settings, engine: s
 
 def test_data_checks_are_those_of_the_last_run(settings: Settings, engine: sa.Engine) -> None:
     def checked(name: str, outcome: str, before: Any, detail: str | None = None) -> dict[str, Any]:
-        return {"name": name, "severity": "critical", "outcome": outcome, "as_of": NOW - before, "detail": detail}
+        fields = {"suite": "events", "severity": "critical", "as_of": NOW - before, "detail": detail}
+        return {"name": name, "outcome": outcome, **fields}
 
     insert(engine, t.quality_checks, [
         checked("ids", "passed", 2 * HOUR), checked("ids", "failed", HOUR, "12 rows break it"),
         checked("rows", "failed", 2 * HOUR), checked("rows", "passed", HOUR), checked("gone", "failed", 2 * DAY),
     ])  # fmt: skip
     assert told(read(settings), "data checks") == [
-        ("critical", "ids", "failed: 12 rows break it"),
+        ("critical", "events: ids", "failed: 12 rows break it"),
         ("ok", "", "1 of 2 passed, 60 min ago"),
     ]
 

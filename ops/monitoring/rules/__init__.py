@@ -16,6 +16,7 @@ from ops.monitoring.alerts import Condition, Policy
 from ops.monitoring.rules import (
     availability,
     cache,
+    data_quality,
     judge,
     latency,
     prices,
@@ -42,6 +43,7 @@ class Rule:
 RULES: Mapping[str, Rule] = {
     "availability": Rule(availability.evaluate),
     "cache": Rule(cache.evaluate, Policy(hold=timedelta(minutes=30))),
+    "data_quality": Rule(data_quality.evaluate),
     "judge": Rule(judge.evaluate),
     # One slow minute in ten keeps it open: noise round the limit would else be told a dozen times a day.
     "latency": Rule(latency.evaluate, Policy(clear_after=10)),

@@ -57,6 +57,20 @@ def test_decide(rollout, verdict, waited, action, percent):
 
 
 @pytest.mark.parametrize(
+    ("stage", "verdict", "action", "reason"),
+    [
+        pytest.param(0, Verdict.PASS, Action.HOLD, "passing, but held: bad data", id="what would advance is held"),
+        pytest.param(2, Verdict.PASS, Action.HOLD, "passing, but held: bad data", id="what would be promoted too"),
+        pytest.param(0, Verdict.FAIL, Action.ROLL_BACK, "because fail", id="what fails is rolled back all the same"),
+        pytest.param(0, Verdict.NO_DATA, Action.HOLD, "because no_data", id="what waits has its own reason"),
+    ],
+)
+def test_held_rollout_moves_back_only(stage, verdict, action, reason):
+    decision = decide(replace(ROLLOUT, stage=stage), gate(verdict), LATER, "bad data")
+    assert (decision.action, decision.reason) == (action, reason)
+
+
+@pytest.mark.parametrize(
     ("rollout", "verdict", "reason"),
     [
         pytest.param(ROLLOUT, Verdict.FAIL, "because fail", id="with the gate's reason to roll back"),

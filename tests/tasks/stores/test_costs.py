@@ -90,14 +90,15 @@ def projection(zone: str = "UTC", **changes: Any) -> Projection:
     return Projection(**{**usual, **changes})
 
 
-def save(engine: sa.Engine, made: Projection, now: datetime = NOW, gaps: int = 0) -> None:
+def save(engine: sa.Engine, made: Projection, now: datetime = NOW, gaps: int = 0, blocked: str | None = None) -> None:
+    flaws = costs.Flaws(gaps, blocked)
     with engine.begin() as connection:
-        costs.save_projections(connection, "default", {TOTAL: made, Scope(ScopeKind.TEAM, "x"): made}, now, gaps)
+        costs.save_projections(connection, "default", {TOTAL: made, Scope(ScopeKind.TEAM, "x"): made}, now, flaws)
 
 
 def test_projections_made_again_for_the_same_time_replace_the_first(engine: sa.Engine) -> None:
     save(engine, projection())
-    save(engine, projection(spent_usd=Decimal("9.5"), method=Method.RUN_RATE, low_history=True), gaps=7)
+    save(engine, projection(spent_usd=Decimal("9.5"), method=Method.RUN_RATE, low_history=True), gaps=7, blocked="why")
     save(engine, projection(), NOW + HOUR)
     rows = rows_of(engine, cost_projections)
     assert [(row.as_of, row.scope, row.key) for row in rows] == [
@@ -105,6 +106,7 @@ def test_projections_made_again_for_the_same_time_replace_the_first(engine: sa.E
     ]  # fmt: skip
     first, second = rows[1], rows[3]
     assert (first.spent_usd, first.method, first.low_history, first.unpriced_events) == (9.5, "run-rate", True, 7)
+    assert (first.blocked_by, second.blocked_by) == ("why", None)
     month = [second.month_end_usd, second.low80_usd, second.high80_usd, second.low95_usd, second.high95_usd]
     week = [second.week_usd, second.week_low80_usd, second.week_high80_usd, second.week_low95_usd]
     assert [second.spent_usd, *month, *week, second.week_high95_usd] == [0, *range(1, 6), *range(11, 16)]

@@ -19,7 +19,7 @@ def test_find_returns_a_rule_that_evaluates_its_sample_under_its_own_name() -> N
 
 
 def test_find_lists_the_known_rules_when_it_does_not_know_one() -> None:
-    known = "availability, cache, judge, latency, prices, quality, reconciliation, silence, spend, vendor"
+    known = "availability, cache, data_quality, judge, latency, prices, quality, reconciliation, silence, spend, vendor"
     with pytest.raises(UnknownName, match=f"'speed' is not one of {known}"):
         find("speed")
 

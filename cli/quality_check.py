@@ -1,0 +1,42 @@
+"""`watchkeeper quality check`: the data checks, now."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import click
+
+from cli.output import as_json, print_json, print_table, say
+from cli.times import TIME, checked_time
+from ops.monitoring.data_quality import SUITES
+
+
+@click.command("check")
+@click.option("--suite", "suites", type=click.Choice(list(SUITES)), multiple=True, help="This one; again for others.")
+@click.option("--as-of", type=TIME, help="Check the day that ends at this time, UTC.")
+@as_json
+def command(suites: tuple[str, ...], as_of: datetime | None, as_json: bool) -> None:
+    """Check the data of the last day, and keep the outcomes: exit code 1 when a critical check failed.
+
+    While one fails, rollouts do not move forward and projections say that nobody should rely on them.
+
+    \b
+    Example:
+      watchkeeper quality check --suite events --suite prices --json
+    """
+    from tasks.check_quality import COLUMNS, as_rows, check_quality, summary
+    from tasks.load_settings import load_settings
+    from tasks.resources import open_database
+
+    now = checked_time("--as-of", as_of) or datetime.now(UTC)
+    settings = load_settings()
+    with open_database(settings) as engine:
+        results = check_quality.fn(engine, settings, now, suites or None)
+    if as_json:
+        print_json({"as_of": now, "checks": [asdict(result) for result in results]})
+    else:
+        print_table("", COLUMNS, as_rows(results))
+        say(summary(results))
+    if any(result.outcome == "failed" and result.severity == "critical" for result in results):
+        raise click.exceptions.Exit(1)

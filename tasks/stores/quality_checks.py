@@ -1,0 +1,82 @@
+"""The outcomes of data checks as rows: kept for ever, and read as the alert rule and what rests on data read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from ops.monitoring.alerts import Tier
+from ops.monitoring.data_quality import SUITES, suites_under
+from ops.monitoring.data_quality.checks import Broken, Use, hold_reason
+from ops.monitoring.rules.data_quality import CheckSample
+from ops.monitoring.status import CheckResult
+from tasks.settings import Alerting
+from tasks.stores import alerts
+from tasks.stores.sql import statement
+from tasks.stores.tables import quality_checks
+
+_KEY = ("tenant_id", "suite", "as_of", "name")
+
+
+def save(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Keep the outcome of every check of a run; a run repeated for the same time replaces it."""
+    if not rows:
+        return
+    new = insert(quality_checks)
+    changed = {name: new.excluded[name] for name in ("severity", "outcome", "observed", "detail")}
+    connection.execute(new.on_conflict_do_update(index_elements=_KEY, set_=changed), list(rows))
+
+
+def latest(connection: sa.Connection, tenant: str, now: datetime) -> list[sa.Row[Any]]:
+    """Return every suite's outcomes of its last run up to `now`: a check that is made no more counts no more."""
+    values = {"tenant": tenant, "now": now, "suites": list(SUITES)}
+    return list(connection.execute(statement("latest_checks"), values))
+
+
+def results(connection: sa.Connection, tenant: str, now: datetime, since: datetime) -> list[CheckResult]:
+    """Return the outcomes of every suite's last run, where it was made since then."""
+    return [
+        CheckResult(
+            name=f"{row.suite}: {row.name}",
+            severity=row.severity,
+            outcome=row.outcome,
+            detail=row.detail,
+            as_of=row.as_of,
+        )
+        for row in latest(connection, tenant, now)
+        if row.as_of >= since
+    ]
+
+
+def hold(connection: sa.Connection, tenant: str, use: Use, now: datetime) -> str | None:
+    """Say which failed critical checks hold a use of the data; None when there are none."""
+    under = suites_under(use)
+    return hold_reason(
+        Broken(row.suite, row.name, row.detail)
+        for row in latest(connection, tenant, now)
+        if row.suite in under and row.severity == Tier.CRITICAL and row.outcome == "failed"
+    )
+
+
+def samples(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[CheckSample]:  # noqa: ARG001
+    """Sample every check of the last runs, and one that is made no more as long as its alert is open."""
+    found = {f"{row.suite}/{row.name}": row for row in latest(connection, tenant, now)}
+    opened = {
+        key.removeprefix("check:") for rule, key in alerts.open_alerts(connection, tenant) if rule == "data_quality"
+    }
+    gone = sorted(opened - found.keys())
+    return [
+        *(_sample(check, row) for check, row in found.items()),
+        *(CheckSample(check=check, severity=Tier.INFO, outcome=None, checked_at=now) for check in gone),
+    ]
+
+
+def _sample(check: str, row: sa.Row[Any]) -> CheckSample:
+    return CheckSample(
+        check=check, severity=row.severity, outcome=row.outcome, checked_at=row.as_of, detail=row.detail,
+        holds=tuple(sorted(SUITES[row.suite].carries)) if row.severity == Tier.CRITICAL else (),
+    )  # fmt: skip

@@ -1,0 +1,155 @@
+"""Have Great Expectations validate suites in Postgres: no row leaves it but the findings.
+
+Before it: `tasks/check_quality.py` says which suites, and what is expected at the time. After it: the outcomes are
+kept, told and shown. The library is imported inside: it is slow to load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import sqlalchemy as sa
+
+from ops.monitoring.data_quality.checks import Check, Kind, Suite
+from tasks.stores.check_queries import batch_query, finding_query
+
+if TYPE_CHECKING:
+    from great_expectations.core.expectation_validation_result import ExpectationValidationResult
+
+Outcome = Literal["passed", "failed", "errored"]
+_SITE = "watchkeeper"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The outcome of one check; `errored` could not be evaluated, which is neither passed nor failed."""
+
+    suite: str
+    name: str
+    severity: str
+    outcome: Outcome
+    observed: str | None
+    detail: str | None
+
+
+def validate(
+    engine: sa.Engine, suites: Iterable[Suite], values: Mapping[str, Any], docs: Path | None = None
+) -> list[Checked]:
+    """Validate suites with the values that their statements ask for; with `docs`, write Data Docs into that folder."""
+    checked: list[Checked] = []
+    with _opened(engine, docs) as (context, source):
+        for suite in suites:
+            checked += _run(context, source, suite, engine, values)
+        if docs is not None:
+            context.build_data_docs(site_names=[_SITE])
+    return checked
+
+
+@contextmanager
+def _opened(engine: sa.Engine, docs: Path | None) -> Iterator[tuple[Any, Any]]:
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
+
+    config = DataContextConfig(
+        store_backend_defaults=InMemoryStoreBackendDefaults(
+            init_temp_docs_sites=False
+        ),  # else each run leaves a folder
+        progress_bars=ProgressBarsConfig(globally=False),
+        analytics_enabled=False,
+    )
+    context: Any = gx.get_context(mode="ephemeral", project_config=config)
+    if docs is not None:
+        context.add_data_docs_site(_SITE, _site(docs))
+    source = context.data_sources.add_postgres(
+        "watchkeeper", connection_string=_url(engine),
+        create_temp_table=True,  # to learn the columns of a query the library would fetch all of its rows
+        kwargs={"poolclass": sa.StaticPool},  # and it would look for the table on any connection
+    )  # fmt: skip
+    try:
+        yield context, source
+    finally:  # the library has two engines, and closes neither
+        source.get_execution_engine().close()
+        source.get_engine().dispose()
+
+
+def _site(folder: Path) -> dict[str, Any]:
+    return {
+        "class_name": "SiteBuilder",
+        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)},
+    }
+
+
+def _run(context: Any, source: Any, suite: Suite, engine: sa.Engine, values: Mapping[str, Any]) -> list[Checked]:
+    import great_expectations as gx
+
+    built = gx.ExpectationSuite(name=suite.name)
+    for check in suite.checks:
+        built.add_expectation(_expectation(check, engine, values))
+    asset = source.add_query_asset(suite.name, query=batch_query(engine, suite, values))
+    batch = asset.add_batch_definition_whole_table("window")
+    definition = gx.ValidationDefinition(name=suite.name, data=batch, suite=context.suites.add(built))
+    results = context.validation_definitions.add(definition).run(result_format="SUMMARY").results
+    outcomes = {_name(result): result for result in results}
+    return [_checked(suite, check, outcomes.get(check.name)) for check in suite.checks]
+
+
+def _expectation(check: Check, engine: sa.Engine, values: Mapping[str, Any]) -> Any:
+    from great_expectations import expectations
+
+    from tasks.find_nothing import ExpectNoFindings
+
+    told: dict[str, Any] = {
+        "meta": {"name": check.name}, "description": check.name, "severity": check.severity.value
+    }  # fmt: skip
+    if check.kind is Kind.FINDINGS:
+        query = finding_query(engine, str(check.params["query"]), values)
+        return ExpectNoFindings(unexpected_rows_query=query, **told)
+    return getattr(expectations, check.kind.value)(**check.kwargs, **told)
+
+
+def _url(engine: sa.Engine) -> str:
+    """Return the URL as the library accepts it: with a host (a socket's folder in the query wins), `$` escaped."""
+    url = engine.url if engine.url.host else engine.url.set(host="localhost")
+    return url.render_as_string(hide_password=False).replace("$", r"\$")
+
+
+def _name(result: ExpectationValidationResult) -> str | None:
+    config = result.expectation_config
+    return str(config.meta["name"]) if config and config.meta else None
+
+
+def _checked(suite: Suite, check: Check, result: ExpectationValidationResult | None) -> Checked:
+    known = (suite.name, check.name, check.severity.value)
+    if result is None:
+        return Checked(*known, "errored", None, "no result")
+    errors = [str(info.get("exception_message")) for info in _exceptions(result.exception_info)]
+    if errors:
+        return Checked(*known, "errored", None, errors[0].partition("\n")[0][:500])  # the statement follows
+    details = result.result or {}
+    return Checked(*known, "passed" if result.success else "failed", _observed(details), _told(details))
+
+
+def _exceptions(info: Any) -> list[dict[str, Any]]:
+    """Return the raised ones; the library gives one mapping, or one per metric."""
+    entries = [info] if "raised_exception" in (info or {}) else list((info or {}).values())
+    return [entry for entry in entries if entry.get("raised_exception")]
+
+
+def _observed(details: dict[str, Any]) -> str | None:
+    value = details.get("observed_value", details.get("element_count"))
+    return None if value is None else str(value)
+
+
+def _told(details: dict[str, Any]) -> str | None:
+    findings = details.get("details", {}).get("findings")
+    count = details.get("unexpected_count")
+    return findings or (f"{count:,} rows break it" if count else None)

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from ops.window import Window
+from tasks.settings import Source
+from tasks.stores import ingest, profiles, source_states, usage
+from tasks.stores.tables import event_profiles
+from tests.hand_made import DAY, HOUR, MIDNIGHT, NOW, event, insert, load, rows_of
+
+
+def test_profiles_are_counted_again_where_the_rollup_knows_more(engine: sa.Engine) -> None:
+    def refresh() -> list[datetime]:
+        with engine.begin() as connection:
+            return profiles.refresh(connection, "default", NOW)
+
+    load(engine, [event(HOUR), event(HOUR, input_tokens=None), event(2 * DAY)])
+    assert refresh() == [MIDNIGHT - 2 * DAY, MIDNIGHT]
+    assert refresh() == []
+    load(engine, [event(2 * DAY, input_tokens=1024)])
+    assert refresh() == [MIDNIGHT - 2 * DAY]
+    rows = rows_of(engine, event_profiles)
+    # 10 tokens: from 2^3 on; 1,024: from 2^10 on
+    assert [(row.hour, row.size, row.events) for row in rows] == [
+        (NOW - 2 * DAY, 4, 1), (NOW - 2 * DAY, 11, 1), (NOW - HOUR, -1, 1), (NOW - HOUR, 4, 1)
+    ]  # fmt: skip
+
+
+def test_profiles_of_dropped_days_stay_until_they_are_old(engine: sa.Engine) -> None:
+    kept, old = ({"source": "log", "size": 4, "events": 7, "hour": NOW - days * DAY} for days in (20, 61))
+    insert(engine, event_profiles, [kept, old])
+    with engine.begin() as connection:
+        ingest.set_watermark(connection, "default", usage.RETENTION, MIDNIGHT - 10 * DAY)
+        assert profiles.refresh(connection, "default", NOW) == []
+    assert [(row.hour, row.events) for row in rows_of(engine, event_profiles)] == [(NOW - 20 * DAY, 7)]
+
+
+def test_watched_hours_are_those_of_watched_sources(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        source_states.watch(connection, "default", [Source(name="log", kind="jsonl", path="x")], NOW)
+    rows = [("log", 4, 7, HOUR), ("log", -1, 2, HOUR), ("log", 4, 1, DAY), ("by-hand", 4, 9, HOUR)]
+    names = ("source", "size", "events")
+    insert(engine, event_profiles, [{**dict(zip(names, row[:3], strict=True)), "hour": NOW - row[3]} for row in rows])
+    with engine.connect() as connection:
+        found = profiles.watched_hours(connection, "default", Window(NOW - 2 * HOUR, NOW))
+    assert found == {"log": {NOW - HOUR: 7 + 2}}
