@@ -28,6 +28,7 @@ from ops.usage import (
     names_of,
     normalise_model,
     normalise_operation,
+    normalise_tier,
     normalise_vendor,
     validate,
 )
@@ -114,6 +115,8 @@ class JsonLines:
         changed = _normalised(names_of(event))
         for field, name in changed:
             msgspec.structs.force_setattr(event, field, name)
+        if event.tier is not None:
+            msgspec.structs.force_setattr(event, "tier", normalise_tier(event.tier))
         return check_amounts(event)
 
     def _row_by_row(self, block: Lines) -> Batch:
@@ -213,6 +216,7 @@ def _event(values: Cells, zone: ZoneInfo | None) -> UsageEvent:
     values["occurred_at"] = _time(values["occurred_at"], zone)
     for field, normalise in _NORMALISE.items():
         values[field] = normalise(str(values[field]))
+    values["tier"] = normalise_tier(values.get("tier"))
     if "prompt_text" in values and "prompt_hash" not in values:
         text = str(values["prompt_text"]).encode("utf-8", "surrogatepass")
         values["prompt_hash"] = hashlib.sha256(text).hexdigest()
