@@ -275,6 +275,6 @@ def _decoder(make: type[JsonLines] | type[CsvRows]) -> Any:
 
 
 CHECKS = (unknown_fields, wrong_constants)
-JSONL = FileKind(_decoder(JsonLines), checks=CHECKS)
+JSONL = FileKind(_decoder(JsonLines), checks=CHECKS, marks=(frozenset(_REQUIRED),))
 CSV = FileKind(_decoder(CsvRows), has_header=True, checks=CHECKS)
 PARQUET = FileKind(_decoder(JsonLines), is_table=True, checks=CHECKS)
