@@ -32,7 +32,7 @@ from ops.usage import (
     normalise_vendor,
     validate,
 )
-from tasks.csv_records import cells_of, record_sizes
+from tasks.csv_records import cells_of, header_of, record_sizes
 from tasks.settings import Source
 from tasks.sources.interface import Batch, Decoder, FileKind, Lines, Reject, Row
 
@@ -52,7 +52,7 @@ class Mapping:
         for problem in unknown_fields(source):
             raise problem
         _check_header(source, header)
-        self.columns = {field: source.columns.get(field, field) for field in FIELDS if field not in source.values}
+        self.columns = columns_of(source)
         self.values = source.values
         self.zone = ZoneInfo(source.timezone) if source.timezone else None
         self.now = now
@@ -76,6 +76,11 @@ class Mapping:
             f"name another (--map {field}=COLUMN) or set one value for all (--set {field}=VALUE)"
         )
         return InvalidValue(field, None, limit)
+
+
+def columns_of(source: Source) -> dict[str, str]:
+    """Return the column of each field that is read from the rows."""
+    return {field: source.columns.get(field, field) for field in FIELDS if field not in source.values}
 
 
 class JsonLines:
@@ -155,7 +160,7 @@ class CsvRows:
     """Rows under a header; a quoted cell may hold line breaks."""
 
     def __init__(self, source: Source, first_line: bytes, now: datetime) -> None:
-        self._header = [name.strip() for name in cells_of(first_line)]
+        self._header = header_of(first_line)
         self._header_line = first_line
         self._mapping = Mapping(source, now, self._header)
 
@@ -275,6 +280,6 @@ def _decoder(make: type[JsonLines] | type[CsvRows]) -> Any:
 
 
 CHECKS = (unknown_fields, wrong_constants)
-JSONL = FileKind(_decoder(JsonLines), checks=CHECKS, marks=(frozenset(_REQUIRED),))
-CSV = FileKind(_decoder(CsvRows), has_header=True, checks=CHECKS)
-PARQUET = FileKind(_decoder(JsonLines), is_table=True, checks=CHECKS)
+JSONL = FileKind(_decoder(JsonLines), checks=CHECKS, columns=columns_of, marks=(frozenset(_REQUIRED),))
+CSV = FileKind(_decoder(CsvRows), has_header=True, checks=CHECKS, columns=columns_of)
+PARQUET = FileKind(_decoder(JsonLines), is_table=True, checks=CHECKS, columns=columns_of)

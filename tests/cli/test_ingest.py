@@ -55,7 +55,7 @@ def values(engine: sa.Engine, *columns: sa.Column[Any]) -> list[Any]:
 def counts(read: int, inserted: int, duplicates: int, rejected: int, *unknown: str) -> dict[str, Any]:
     names = ("read", "inserted", "duplicates", "rejected", "corrected", "skipped")
     found = dict(zip(names, (read, inserted, duplicates, rejected, 0, 0), strict=True))
-    return {**found, "unknown_models": list(unknown)}
+    return {**found, "unknown_models": list(unknown), "unused_fields": []}
 
 
 def test_json_counts_what_was_read_and_kept() -> None:
@@ -89,6 +89,19 @@ def test_trace_in_csv_is_loaded_by_its_mapping(engine: sa.Engine) -> None:
     assert done(path, *MAPPING) == counts(2, 2, 0, 0)
     assert done(path, *MAPPING) == counts(2, 0, 2, 0)
     assert values(engine, usage_events.c.input_tokens, usage_events.c.source) == [(1, "manual"), (3, "manual")]
+
+
+def test_columns_that_no_field_uses_are_named_once_a_file_and_what_they_may_be_meant_for() -> None:
+    columns = b"timestamp,input_tokens,\x1b[31m,cached_input_tokens"
+    rows = b"\n2026-03-02T12:00:00,%d,x,1\n2026-03-02T13:00:00,2,x,1\n"
+    written(columns + rows % 2, "1.csv")
+    found = json.loads(ingest("1.csv", written(TRACE, "2.csv"), *MAPPING, "--json").stdout)
+    assert found["unused_fields"] == [
+        {"file": "1.csv", "fields": {"cached_input_tokens": "cached_tokens", "\x1b[31m": None}, "more": 0}
+    ]
+    shown = ingest("1.csv", written(columns + rows % 3, "3.csv"), *MAPPING).stdout.splitlines()
+    told = "not used: 'cached_input_tokens' (is it cached_tokens? map it), '\\x1b[31m'"
+    assert shown[1:] == [f"'1.csv': {told}", f"'3.csv': {told}"]
 
 
 def test_several_mappings_fit_into_one_option_with_blanks(engine: sa.Engine) -> None:
