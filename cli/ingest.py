@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,11 +9,12 @@ import click
 from cli import ingest_rejects, ingest_sources
 from cli.ingest_span import span
 from cli.load_report import report_load
-from cli.output import as_json, complain, print_json, progress_bar
+from cli.output import as_json, complain, print_json, progress_bar, say
 from cli.source_options import mapping_options, source_of
 
 if TYPE_CHECKING:
     from ops.errors import WatchkeeperError
+    from tasks.find_kind import Found
     from tasks.settings import Source
     from tasks.write_usage import Loaded
 
@@ -81,16 +81,21 @@ command.add_command(ingest_rejects.rejects)
 
 @click.command(_FILES)
 @click.argument("files", nargs=-1, required=True, type=click.Path())
-@click.option("--kind", help="litellm, jsonl, csv, …; found from the name and --map when left out.")
+@click.option("--kind", help="litellm, jsonl, csv, …; found from the name, --map or the first record when left out.")
 @mapping_options
 @click.option("--source", "name", default="manual", show_default=True, help="The source's name.")
 @click.option("--resume", is_flag=True, help="Read on where the last load of the same file ended.")
 @as_json
-def load(files: tuple[str, ...], as_json: bool, resume: bool, **options: Any) -> None:
+def load(files: tuple[str, ...], as_json: bool, resume: bool, kind: str | None, **options: Any) -> None:
     """Load FILES."""
-    total, failures = _load([_source(path, **options) for path in files], resume=resume, quiet=as_json)
+    kinds = _kinds(files, kind, is_mapped=bool(options["maps"] or options["values"]))
+    sources = [source_of(path, kind=kinds[path].kind, **options) for path in files]
+    if not as_json:
+        _say_found(kinds)
+    total, failures = _load(sources, resume=resume, quiet=as_json)
     if total.read or not failures:
-        print_json(total.as_json()) if as_json else report_load(total)
+        told = {path: found.kind for path, found in kinds.items()}
+        print_json({**total.as_json(), "kinds": told}) if as_json else report_load(total)
     for failure in failures[:-1]:
         complain(str(failure))
     if failures:
@@ -99,11 +104,20 @@ def load(files: tuple[str, ...], as_json: bool, resume: bool, **options: Any) ->
         raise click.exceptions.Exit(1)
 
 
-def _source(path: str, *, kind: str | None, maps: tuple[str, ...], values: tuple[str, ...], **options: Any) -> Source:
-    suffixes = PurePath(path).suffixes
-    table = next((known for known in ("csv", "parquet") if f".{known}" in suffixes), None)
-    found = kind or table or ("jsonl" if maps or values else "litellm")
-    return source_of(path, kind=found, maps=maps, values=values, **options)
+def _kinds(files: tuple[str, ...], kind: str | None, *, is_mapped: bool) -> dict[str, Found]:
+    from tasks.find_kind import Found, find_kind
+    from tasks.log_file import LogFile
+
+    return {path: Found(kind) if kind else find_kind(LogFile(path), is_mapped=is_mapped) for path in files}
+
+
+def _say_found(kinds: dict[str, Found]) -> None:
+    """Say of what kind a file is where neither its name nor an option tells, and it is no LiteLLM log."""
+    from tasks.find_kind import DEFAULT
+
+    for path, found in kinds.items():
+        if found.keys and found.kind != DEFAULT:
+            say(f"{path}: read as {found.kind}, for its first record has {', '.join(found.keys)}")
 
 
 def _load(sources: list[Source], *, resume: bool, quiet: bool) -> tuple[Loaded, list[WatchkeeperError]]:

@@ -14,7 +14,7 @@ from types import FrameType
 from ops.errors import Unavailable
 from tasks import prefect_server, tethered
 from tasks.load_settings import load_settings
-from tasks.resources import open_database, running_server
+from tasks.resources import libpq_url, open_database, running_server
 from tasks.settings import Settings
 
 Say = Callable[[str], object]
@@ -40,7 +40,7 @@ def _start(settings: Settings, stack: ExitStack, say: Say) -> None:
     settings.home.mkdir(parents=True, exist_ok=True)
     stack.enter_context(running_server(settings))
     with open_database(settings) as engine:  # the schema is up to date before the first flow runs
-        say(f"Postgres   {engine.url.difference_update_query(['password']).render_as_string()}")
+        say(f"Postgres   {libpq_url(engine.url)}")
     url = stack.enter_context(prefect_server.server(settings, settings.prefect_port))
     served = _serve(settings, url)
     stack.callback(tethered.stop, served)

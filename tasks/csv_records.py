@@ -37,6 +37,15 @@ def cells_of(raw: bytes) -> list[str]:
     return rows[0] if rows else []
 
 
+def header_of(first_line: bytes) -> list[str]:
+    """Return the names of the columns.
+
+    Raises:
+        InvalidValue: as `cells_of`.
+    """
+    return [name.strip() for name in cells_of(first_line)]
+
+
 def _rows(raw: bytes) -> list[list[str]]:
     """Return the first two rows."""
     csv.field_size_limit(_LONGEST_CELL)

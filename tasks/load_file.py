@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from ops.errors import InvalidValue
 from ops.window import Window
 from tasks import read_lines, read_parquet
+from tasks.csv_records import header_of
 from tasks.log_file import LogFile
 from tasks.read_ahead import read_ahead
 from tasks.read_lines import MAX_LINE_BYTES, Block, Head, Position
@@ -28,6 +29,7 @@ from tasks.settings import Source
 from tasks.sources import file_kind_of
 from tasks.sources.interface import Batch, Decoder, FileKind, Reject
 from tasks.stores import ingest
+from tasks.unused_fields import unused_fields
 from tasks.write_usage import Loaded, Target, Writer, without_collector
 
 Progress = Callable[[Loaded], None]
@@ -48,14 +50,14 @@ def load_file(
     kind = file_kind_of(source)
     size = file.size()
     head = _head(kind, file, growing=resume)
-    total = Loaded()
     if head is None:
-        return total
+        return Loaded()
     decode = kind.decoder(source, head.first_line, now)
     ledger = _find(target, source, file, head, size)
     if resume and ledger.is_unchanged:
-        return total
+        return Loaded()
     origin = Origin(source.name, source.kind, ledger.path, head.first_line if kind.has_header else None)
+    total = _told_unused(kind, source, file, head)
     writer = Writer(target)
     blocks = _blocks(kind, file, ledger.position if resume else Position(), growing=resume)
     with without_collector():
@@ -81,12 +83,12 @@ def load_span(
     started = time.monotonic()
     kind = file_kind_of(source)
     head = _head(kind, file, growing=True)
-    total = Loaded()
     if head is None:
-        return total
+        return Loaded()
     decode = kind.decoder(source, head.first_line, now)
     path = os.fsencode(file.address).decode(errors="replace")
     origin = Origin(source.name, source.kind, path, head.first_line if kind.has_header else None)
+    total = _told_unused(kind, source, file, head)
     writer = Writer(target)
     for block in _blocks(kind, file, Position(), growing=True):
         with without_collector():
@@ -101,6 +103,19 @@ def _head(kind: FileKind, file: LogFile, *, growing: bool) -> Head | None:
     if kind.is_table:
         return read_parquet.read_head(file)
     return read_lines.read_head(file, header=kind.has_header, growing=growing)
+
+
+def _told_unused(kind: FileKind, source: Source, file: LogFile, head: Head) -> Loaded:
+    """Return a load that has read nothing but what a file calls its fields."""
+    if kind.columns is None:
+        return Loaded()
+    return Loaded(unused_fields=unused_fields(file.address, _names(kind, file, head), kind.columns(source)))
+
+
+def _names(kind: FileKind, file: LogFile, head: Head) -> Sequence[str]:
+    if kind.is_table:
+        return read_parquet.column_names(file)
+    return header_of(head.first_line) if kind.has_header else head.keys
 
 
 def _blocks(kind: FileKind, file: LogFile, start: Position, *, growing: bool) -> Iterator[Block]:

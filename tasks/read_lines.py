@@ -26,6 +26,7 @@ _TAIL_BYTES = 4096
 _SHOWN = 2000  # of a line that is too long
 _NEVER = "0:"
 _JSON = msgspec.json.Decoder(msgspec.Raw)
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,15 @@ class Head:
 
     first_line: bytes
     fingerprint: str
+    record: bytes = b""  # where no header stands above it
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the first record; none when it is no JSON object in one line."""
+        try:
+            return tuple(_OBJECT.decode(self.record))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return ()
 
 
 def read_head(file: LogFile, *, header: bool, growing: bool = False) -> Head | None:
@@ -69,7 +79,10 @@ def read_head(file: LogFile, *, header: bool, growing: bool = False) -> Head | N
             identity = next((line for line in chain([first], lines) if line.lstrip().startswith(b"{")), first)
     if not identity.endswith(b"\n") and _may_grow(file, growing=growing) and (header or not _is_json(identity)):
         return None
-    return Head(first.rstrip(b"\r\n"), hashlib.sha256(identity.rstrip(b"\r\n")).hexdigest()) if first else None
+    if not first:
+        return None
+    identity = identity.rstrip(b"\r\n")
+    return Head(first.rstrip(b"\r\n"), hashlib.sha256(identity).hexdigest(), b"" if header else identity)
 
 
 def _first_lines(stream: Readable) -> Iterator[bytes]:

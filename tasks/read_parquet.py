@@ -32,6 +32,17 @@ def read_head(file: LogFile) -> Head:
         return Head(b"", hashlib.sha256(stream.read()).hexdigest())
 
 
+def column_names(file: LogFile) -> list[str]:
+    """Return the names of a file's columns.
+
+    Raises:
+        Unavailable, InvalidValue: as `read_blocks`.
+    """
+    with file.stored() as stream:
+        names: list[str] = _open(stream, file.address).schema_arrow.names
+        return names
+
+
 def read_blocks(file: LogFile, start: Position | None = None) -> Iterator[Block]:
     """Yield the rows behind a position.
 

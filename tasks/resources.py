@@ -52,6 +52,13 @@ def database_url(settings: Settings, database: str | None = None) -> str:
     return (url.set(database=database) if database else url).render_as_string(hide_password=False)
 
 
+def libpq_url(url: sa.URL) -> str:
+    """Return a URL as psql reads it, without its password: to libpq a `+` is no blank, as it is to SQLAlchemy."""
+    bare = url.set(drivername="postgresql")._replace(password=None).difference_update_query(["password"])
+    address, mark, query = bare.render_as_string().partition("?")
+    return f"{address}{mark}{query.replace('+', '%20')}"
+
+
 def create_database(server: str, name: str) -> None:
     """Create database `name` on the server of that URL unless it is there; two at once is fine.
 

@@ -27,6 +27,7 @@ from tasks.settings import Settings
 from tasks.sources.interface import Batch, Reject
 from tasks.stores import ingest, rejects, rollups, source_states, usage
 from tasks.stores.usage import Price, Priced
+from tasks.unused_fields import MAX_FILES, Unused
 
 _TRIES = 5
 _STAGE_AFTER = 2  # conflicts: so many copies in vain, and the rest is staged at once
@@ -45,6 +46,7 @@ class Loaded:
     seconds: float = 0.0
     unknown_models: tuple[str, ...] = ()
     first_reject: str | None = None  # its place and reason
+    unused_fields: tuple[Unused, ...] = ()  # of the first files that have some
 
     def plus(self, other: Loaded) -> Loaded:
         """Add two loads up."""
@@ -53,6 +55,7 @@ class Loaded:
             **{name: getattr(self, name) + getattr(other, name) for name in names},
             unknown_models=tuple(sorted({*self.unknown_models, *other.unknown_models})),
             first_reject=self.first_reject or other.first_reject,
+            unused_fields=(self.unused_fields + other.unused_fields)[:MAX_FILES],
         )
 
     def as_json(self) -> dict[str, Any]:

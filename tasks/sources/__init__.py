@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pydantic import SecretStr
 
@@ -70,6 +70,13 @@ def _lacking(source: Source) -> Iterator[InvalidValue]:
         given = getattr(source, name)
         if not (given.get_secret_value() if isinstance(given, SecretStr) else given):
             yield InvalidValue(f"sources.{source.name}.{name}", "", f"set: kind {source.kind} needs it")
+
+
+def recognised(keys: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Return the kinds of file whose record an object with these keys certainly is, each with the keys that say so."""
+    given = frozenset(keys)
+    kinds = {name: kind for name, kind in KINDS.items() if isinstance(kind, FileKind)}
+    return {name: mark for name, kind in kinds.items() for mark in kind.marks if mark <= given}
 
 
 def file_kind_of(source: Source) -> FileKind:

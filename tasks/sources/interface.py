@@ -167,6 +167,13 @@ class FileKind:
     has_header: bool = False
     is_table: bool = False  # Parquet: rows, not lines
     checks: tuple[Check, ...] = ()
+    columns: Callable[[Source], dict[str, str]] | None = None  # the column of each field, where the source names them
+    marks: tuple[frozenset[str], ...] = ()  # keys: an object with all of one is certainly a record of this kind
+
+
+def required(record: type[msgspec.Struct]) -> frozenset[str]:
+    """Return the keys without which an object is no such record."""
+    return frozenset(field.encode_name for field in msgspec.structs.fields(record) if field.required)
 
 
 @dataclass(frozen=True, slots=True)

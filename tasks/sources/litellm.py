@@ -15,7 +15,7 @@ import msgspec
 from ops.errors import InvalidValue
 from ops.usage import UsageEvent
 from tasks.settings import Source
-from tasks.sources.interface import Batch, Decoder, FileKind, Lines, Reject, Row, raw_of, validated
+from tasks.sources.interface import Batch, Decoder, FileKind, Lines, Reject, Row, raw_of, required, validated
 from tasks.sources.litellm_payload import Payload, event
 
 _DECODER = msgspec.json.Decoder(Payload)
@@ -119,4 +119,4 @@ def _add(batch: Batch, row: Row, now: datetime) -> None:
         batch.rejects.append(Reject.of(error, row.position, row.raw, row.identity))
 
 
-KIND = FileKind(_decoder)
+KIND = FileKind(_decoder, marks=(required(Payload),))

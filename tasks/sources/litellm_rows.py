@@ -17,7 +17,7 @@ from ops.errors import InvalidValue
 from ops.usage import UsageEvent
 from tasks.settings import Source
 from tasks.sources.by_line import by_line
-from tasks.sources.interface import FileKind
+from tasks.sources.interface import FileKind, required
 from tasks.sources.litellm_payload import Metadata, Payload, event
 
 _NOTHING = msgspec.Raw()
@@ -124,4 +124,4 @@ def parse_again(source: Source, row: Any) -> tuple[UsageEvent]:  # noqa: ARG001 
     return parse(msgspec.json.encode(row))
 
 
-KIND = FileKind(by_line(parse))
+KIND = FileKind(by_line(parse), marks=(required(_Row),))

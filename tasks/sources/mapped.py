@@ -28,10 +28,11 @@ from ops.usage import (
     names_of,
     normalise_model,
     normalise_operation,
+    normalise_tier,
     normalise_vendor,
     validate,
 )
-from tasks.csv_records import cells_of, record_sizes
+from tasks.csv_records import cells_of, header_of, record_sizes
 from tasks.settings import Source
 from tasks.sources.interface import Batch, Decoder, FileKind, Lines, Reject, Row
 
@@ -51,7 +52,7 @@ class Mapping:
         for problem in unknown_fields(source):
             raise problem
         _check_header(source, header)
-        self.columns = {field: source.columns.get(field, field) for field in FIELDS if field not in source.values}
+        self.columns = columns_of(source)
         self.values = source.values
         self.zone = ZoneInfo(source.timezone) if source.timezone else None
         self.now = now
@@ -75,6 +76,11 @@ class Mapping:
             f"name another (--map {field}=COLUMN) or set one value for all (--set {field}=VALUE)"
         )
         return InvalidValue(field, None, limit)
+
+
+def columns_of(source: Source) -> dict[str, str]:
+    """Return the column of each field that is read from the rows."""
+    return {field: source.columns.get(field, field) for field in FIELDS if field not in source.values}
 
 
 class JsonLines:
@@ -114,6 +120,8 @@ class JsonLines:
         changed = _normalised(names_of(event))
         for field, name in changed:
             msgspec.structs.force_setattr(event, field, name)
+        if event.tier is not None:
+            msgspec.structs.force_setattr(event, "tier", normalise_tier(event.tier))
         return check_amounts(event)
 
     def _row_by_row(self, block: Lines) -> Batch:
@@ -152,7 +160,7 @@ class CsvRows:
     """Rows under a header; a quoted cell may hold line breaks."""
 
     def __init__(self, source: Source, first_line: bytes, now: datetime) -> None:
-        self._header = [name.strip() for name in cells_of(first_line)]
+        self._header = header_of(first_line)
         self._header_line = first_line
         self._mapping = Mapping(source, now, self._header)
 
@@ -213,6 +221,7 @@ def _event(values: Cells, zone: ZoneInfo | None) -> UsageEvent:
     values["occurred_at"] = _time(values["occurred_at"], zone)
     for field, normalise in _NORMALISE.items():
         values[field] = normalise(str(values[field]))
+    values["tier"] = normalise_tier(values.get("tier"))
     if "prompt_text" in values and "prompt_hash" not in values:
         text = str(values["prompt_text"]).encode("utf-8", "surrogatepass")
         values["prompt_hash"] = hashlib.sha256(text).hexdigest()
@@ -271,6 +280,6 @@ def _decoder(make: type[JsonLines] | type[CsvRows]) -> Any:
 
 
 CHECKS = (unknown_fields, wrong_constants)
-JSONL = FileKind(_decoder(JsonLines), checks=CHECKS)
-CSV = FileKind(_decoder(CsvRows), has_header=True, checks=CHECKS)
-PARQUET = FileKind(_decoder(JsonLines), is_table=True, checks=CHECKS)
+JSONL = FileKind(_decoder(JsonLines), checks=CHECKS, columns=columns_of, marks=(frozenset(_REQUIRED),))
+CSV = FileKind(_decoder(CsvRows), has_header=True, checks=CHECKS, columns=columns_of)
+PARQUET = FileKind(_decoder(JsonLines), is_table=True, checks=CHECKS, columns=columns_of)

@@ -305,4 +305,4 @@ def _cost(attributes: Attributes) -> Decimal | None:
     return None if cost is None else Decimal(str(cost))
 
 
-KIND = FileKind(by_line(parse, split))
+KIND = FileKind(by_line(parse, split), marks=(frozenset({"resourceSpans"}), frozenset({"resourceLogs"})))

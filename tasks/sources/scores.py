@@ -7,7 +7,7 @@ import msgspec
 from ops.errors import InvalidValue
 from ops.scores import Score
 from tasks.sources.by_line import by_line
-from tasks.sources.interface import FileKind
+from tasks.sources.interface import FileKind, required
 
 _DECODER = msgspec.json.Decoder(Score)
 
@@ -24,4 +24,4 @@ def parse(line: bytes) -> tuple[Score]:
         raise InvalidValue("line", line[:60].decode(errors="replace"), f"a score ({error})") from None
 
 
-KIND = FileKind(by_line(parse))
+KIND = FileKind(by_line(parse), marks=(required(Score),))

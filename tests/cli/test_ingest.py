@@ -37,6 +37,7 @@ def done(*arguments: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(result.stdout)
     assert result.exit_code == (1 if found["rejected"] == found["read"] > 0 else 0), result.output
     assert found.pop("seconds") >= 0
+    assert list(found.pop("kinds")) == [word for word in arguments if Path(word).exists()]
     assert (found.pop("first_reject") is None) == (found["rejected"] == 0)
     return found
 
@@ -54,7 +55,7 @@ def values(engine: sa.Engine, *columns: sa.Column[Any]) -> list[Any]:
 def counts(read: int, inserted: int, duplicates: int, rejected: int, *unknown: str) -> dict[str, Any]:
     names = ("read", "inserted", "duplicates", "rejected", "corrected", "skipped")
     found = dict(zip(names, (read, inserted, duplicates, rejected, 0, 0), strict=True))
-    return {**found, "unknown_models": list(unknown)}
+    return {**found, "unknown_models": list(unknown), "unused_fields": []}
 
 
 def test_json_counts_what_was_read_and_kept() -> None:
@@ -90,6 +91,19 @@ def test_trace_in_csv_is_loaded_by_its_mapping(engine: sa.Engine) -> None:
     assert values(engine, usage_events.c.input_tokens, usage_events.c.source) == [(1, "manual"), (3, "manual")]
 
 
+def test_columns_that_no_field_uses_are_named_once_a_file_and_what_they_may_be_meant_for() -> None:
+    columns = b"timestamp,input_tokens,\x1b[31m,cached_input_tokens"
+    rows = b"\n2026-03-02T12:00:00,%d,x,1\n2026-03-02T13:00:00,2,x,1\n"
+    written(columns + rows % 2, "1.csv")
+    found = json.loads(ingest("1.csv", written(TRACE, "2.csv"), *MAPPING, "--json").stdout)
+    assert found["unused_fields"] == [
+        {"file": "1.csv", "fields": {"cached_input_tokens": "cached_tokens", "\x1b[31m": None}, "more": 0}
+    ]
+    shown = ingest("1.csv", written(columns + rows % 3, "3.csv"), *MAPPING).stdout.splitlines()
+    told = "not used: 'cached_input_tokens' (is it cached_tokens? map it), '\\x1b[31m'"
+    assert shown[1:] == [f"'1.csv': {told}", f"'3.csv': {told}"]
+
+
 def test_several_mappings_fit_into_one_option_with_blanks(engine: sa.Engine) -> None:
     path = written(b'{"at":"2026-03-02T12:00:00Z","tokens":7}\n')
     found = done(path, "--map", "occurred_at = at, input_tokens=tokens", "--set", "vendor=openai,model=gpt-4o")
@@ -102,12 +116,35 @@ def test_naive_times_without_a_zone_are_rejected() -> None:
     assert done(written(TRACE, "trace.csv"), *options) == counts(2, 0, 0, 2)
 
 
-def test_scores_need_their_kind(engine: sa.Engine) -> None:
-    path = written(
-        b'{"score_id":"s","occurred_at":"2026-03-02T12:00:00Z","metric":"thumb","value":1,"source":"user"}\n'
-    )
-    assert done(path) == counts(1, 0, 0, 1)
-    assert done(path, "--kind", "scores") == counts(1, 1, 0, 0)
+SCORE = b'{"score_id":"s","occurred_at":"2026-03-02T12:00:00Z","metric":"thumb","value":1,"source":"user"}\n'
+ROW = b'{"request_id":"r","startTime":"2026-03-02T12:00:00Z","model":"gpt-4o","cache_hit":"None"}\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        pytest.param(
+            "scores.jsonl.gz", SCORE,
+            "scores, for its first record has metric, occurred_at, score_id, source, value", id="scores",
+        ),
+        pytest.param(
+            "log.jsonl", ROW, "litellm_rows, for its first record has model, request_id, startTime", id="LiteLLM's rows"
+        ),
+    ],
+)  # fmt: skip
+def test_kind_is_found_from_the_first_record_and_said(name: str, content: bytes, line: str, engine: sa.Engine) -> None:
+    shown = ingest(written(content, name)).stdout.splitlines()
+    assert shown[0] == f"{name}: read as {line}"
+    assert shown[1].startswith("1 read, 1 inserted, 0 duplicates, 0 rejected in ")
+
+
+def test_kind_that_is_given_is_not_looked_for() -> None:
+    path = written(SCORE)
+    assert done(path, "--kind", "litellm") == counts(1, 0, 0, 1)
+    assert json.loads(ingest(path, written(ROW, "rows.jsonl"), "--json").stdout)["kinds"] == {
+        path: "scores",
+        "rows.jsonl": "litellm_rows",
+    }
 
 
 def test_source_is_named_and_resumed_where_it_ended(engine: sa.Engine) -> None:

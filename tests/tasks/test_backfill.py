@@ -25,6 +25,7 @@ from tasks.sources import KINDS
 from tasks.sources.interface import Pager
 from tasks.stores import ingest
 from tasks.stores.tables import ingest_chunks, ingest_files, usage_events
+from tasks.unused_fields import Unused
 from tasks.write_usage import Target
 from tests import polled_vendor
 from tests.api_server import Fault
@@ -253,6 +254,13 @@ def test_span_of_files_holds_what_lies_in_it(target: Target, logs: Source) -> No
     assert ids(target) == ["f3", "f4", "f5", "f6"]  # from six hours ago, up to but without two hours ago
     assert (found.parts, found.loaded.read, found.loaded.inserted, found.loaded.skipped) == (2, 4, 4, 20)
     assert differences(target.engine) == []
+
+
+def test_span_of_files_tells_the_fields_that_nothing_uses(target: Target, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text(f"occurred_at,vendor,model,input_token\n{(NOW - 4 * HOUR).isoformat()},openai,gpt-4o-mini,1\n")
+    told = run(target, Source(name="csv", kind="csv", path=str(log))).loaded.unused_fields
+    assert told == (Unused(str(log), {"input_token": "input_tokens"}),)
 
 
 def test_file_is_resumed_as_if_there_had_been_no_backfill(target: Target, logs: Source, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import reduce
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -27,6 +28,7 @@ from tasks.settings import Source
 from tasks.stores import ingest
 from tasks.stores.rejects import RAW_LIMIT
 from tasks.stores.tables import ingest_files, prompt_texts, scores, usage_events, usage_rejects
+from tasks.unused_fields import MAX_FILES, Unused
 from tasks.write_usage import Loaded, Target
 from tests.otlp import START_NS, attributes, line, span
 from tests.recount import differences
@@ -414,11 +416,45 @@ def test_line_longer_than_a_line_can_be_is_rejected_and_those_round_it_count(loa
 def test_loads_add_up() -> None:
     one = Loaded(read=3, inserted=2, duplicates=1, seconds=0.5, unknown_models=("b",))
     two = Loaded(read=11, inserted=5, corrected=1, duplicates=3, rejected=2, skipped=4, seconds=0.25,
-                 unknown_models=("a", "b"), first_reject="line 4: why")  # fmt: skip
+                 unknown_models=("a", "b"), first_reject="line 4: why",
+                 unused_fields=(Unused("b.csv", {"cost": None}, 3),))  # fmt: skip
     assert one.plus(two).as_json() == {
         "read": 14, "inserted": 7, "corrected": 1, "duplicates": 4, "rejected": 2, "skipped": 4, "seconds": 0.75,
         "unknown_models": ("a", "b"), "first_reject": "line 4: why",
+        "unused_fields": ({"file": "b.csv", "fields": {"cost": None}, "more": 3},),
     }  # fmt: skip
+
+
+def test_loads_of_many_files_tell_the_unused_fields_of_the_first() -> None:
+    loads = (Loaded(unused_fields=(Unused(f"{number}.csv", {"cost": None}),)) for number in range(MAX_FILES + 1))
+    told = reduce(Loaded.plus, loads).unused_fields
+    assert [unused.file for unused in told] == [f"{number}.csv" for number in range(MAX_FILES)]
+
+
+def test_fields_that_nothing_uses_are_told_of_a_header_or_of_the_first_record(load, write, tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    when, late = "2026-03-02T12:00:00Z", b'{"event_id":"2","occurred_at":"2026-03-02T12:00:00Z","later":1}'
+    record = {"event_id": "1", "occurred_at": when, "cached_input_tokens": 1, "note": None}
+    table = tmp_path / "log.parquet"
+    parquet.write_table(pa.Table.from_pylist([record]), table)
+    files = {
+        "csv": write(f"event_id,occurred_at,cached_input_tokens,note\n1,{when},1,\n".encode(), "log.csv"),
+        "jsonl": write(msgspec.json.encode(record) + b"\n" + late + b"\n"),
+        "parquet": table,
+    }
+    for kind, path in files.items():
+        source = ROWS.model_copy(update={"kind": kind})
+        assert load(source, path).unused_fields == (
+            Unused(str(path), {"cached_input_tokens": "cached_tokens", "note": None}),
+        )
+        mapped = source.model_copy(update={"columns": {"cached_tokens": "cached_input_tokens", "user_id": "note"}})
+        assert load(mapped, path).unused_fields == ()
+
+
+def test_formats_that_know_their_own_fields_tell_of_none(load, write) -> None:
+    assert load(GATEWAY, write(b'{"id":"a","status":"success","note":1}\n')).unused_fields == ()
 
 
 def test_two_files_with_the_same_first_rows_are_two_and_a_copy_is_one(load, rows, write) -> None:

@@ -41,7 +41,8 @@ def write(tmp_path):
 
 
 def head(identity: bytes, first_line: bytes) -> Head:
-    return Head(first_line, hashlib.sha256(identity).hexdigest())
+    has_header = identity != first_line
+    return Head(first_line, hashlib.sha256(identity).hexdigest(), b"" if has_header else identity)
 
 
 HEADS = {
@@ -334,3 +335,12 @@ def test_file_without_any_object_is_known_by_its_first_line(tmp_path: Path) -> N
     head = read_head(LogFile(str(path)), header=False)
     assert head
     assert head.first_line == b"gateway started"
+    assert head.keys == ()
+
+
+def test_head_has_the_keys_of_the_first_object_below_a_banner(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'gateway started\n{"id":1,"a":{"b":2}}\n{"c":3}\n')
+    head = read_head(LogFile(str(path)), header=False)
+    assert head
+    assert head.keys == ("id", "a")

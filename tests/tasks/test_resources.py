@@ -21,6 +21,7 @@ from tasks.resources import (
     create_database,
     database_url,
     drop_database,
+    libpq_url,
     open_database,
     open_http,
     running_server,
@@ -96,6 +97,20 @@ def test_open_database_without_a_url_runs_the_embedded_postgres_inside_the_block
 def test_running_server_with_a_url_is_that_database(settings: Settings, database_url: str) -> None:
     with running_server(settings) as url:
         assert sa.make_url(url).database == sa.make_url(database_url).database
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        pytest.param(f"me:{HIDDEN}@host:5433/watch?sslmode=require", "me@host:5433/watch?sslmode=require", id="server"),
+        pytest.param(
+            "me@/watch?host=/a%20b%2Bc/run", "me@/watch?host=%2Fa%20b%2Bc%2Frun", id="socket with blank and +"
+        ),
+        pytest.param(f"me@host/watch?password={HIDDEN}", "me@host/watch", id="password among the options"),
+    ],
+)
+def test_url_for_libpq_has_no_driver_and_no_password_and_blanks_that_it_reads(url: str, shown: str) -> None:
+    assert libpq_url(sa.make_url(f"postgresql+psycopg://{url}")) == f"postgresql://{shown}"
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])

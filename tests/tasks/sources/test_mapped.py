@@ -100,6 +100,19 @@ def test_json_row_is_read_by_the_same_mapping() -> None:
     assert event.reported_cost_usd == Decimal("0.0000135")
 
 
+@pytest.mark.parametrize(("tier", "kept"), [("default", None), ("auto", None), ("batch", "batch")])
+def test_tier_is_written_as_events_do_from_every_kind_of_file(tier: str, kept: str | None) -> None:
+    line = {"timestamp": "2026-03-02T12:00:00Z", "event_id": "e", "tier": tier}
+    by_type, by_row = msgspec.json.encode(line), msgspec.json.encode({**line, "event_id": None})  # a row needs its id
+    found = [
+        csv_row(f"2026-03-02,{tier}".encode(), b"timestamp,tier"),
+        csv_row(b"2026-03-02", b"timestamp", values={**SOURCE.values, "tier": tier}),
+        json_row(by_type),
+        json_row(by_row),
+    ]
+    assert [event.tier for event in found] == 4 * [kept]
+
+
 TIMES = {
     "in UTC": ("2026-03-02T12:00:00Z", None, NOON),
     "with an offset": ("2026-03-02T14:00:00+02:00", None, NOON),
@@ -303,6 +316,7 @@ ROW_VALUES = {
     "latency_ms": st.none() | st.floats(allow_nan=False) | st.integers(),
     "cache_hit": st.sampled_from([None, True, False, "true", 1]),
     "user_id": st.none() | st.text(max_size=3),
+    "tier": st.sampled_from([None, "", "default", "standard", "batch", 1]),
     "reported_cost_usd": st.none() | st.sampled_from([0.1, "0.1", "NaN", 1e-7, -1]),
     "prompt_text": st.none() | st.just("how?"),
 }

@@ -83,6 +83,7 @@ CELLS: dict[str, tuple[dict[str, Any], dict[str, str], dict[str, Any]]] = {
     "NULL as unknown": ({"tokens_in": None}, {}, {"input_tokens": None}),
     "zero as known": ({"tokens_in": 0}, {}, {"input_tokens": 0}),
     "an empty text as unknown": ({"note": ""}, {"user_id": "note"}, {"user_id": None}),
+    "the standard tier as none": ({"note": "default"}, {"tier": "note"}, {"tier": None}),
     "a hit": ({"was_hit": True}, {"cache_hit": "was_hit"}, {"cache_hit": True}),
     "a large numeric that is whole": ({"tokens_out": Decimal("1000000")}, {}, {"output_tokens": 1_000_000}),
     "a number for a text": ({"tokens_in": 5}, {"user_id": "tokens_in"}, {"user_id": "5"}),
