@@ -24,6 +24,7 @@ from tasks.stores import reconciliations as store
 from tasks.stores import usage
 
 DAYS = 7
+_NAMED = 3  # days that the summary names
 _FINE = {Agreement.AGREES, Agreement.NOT_FINAL}
 
 
@@ -110,7 +111,9 @@ def summary(done: Reconciled) -> str:
     if not days:
         return "no vendor has reported these days"
     wrong = done.differing
-    return f"{days} days of vendors compared, {len(wrong)} differ" + (f": {_name(wrong[0])}" if wrong else "")
+    names = ", ".join(_name(line) for line in wrong[:_NAMED])
+    more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+    return f"{days} days of vendors compared, {len(wrong)} differ" + (f": {names}{more}" if wrong else "")
 
 
 def _name(line: Line) -> str:
