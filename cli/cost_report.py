@@ -42,7 +42,7 @@ def command(
 
     Requests without a price are counted, never taken for free. Components: embeddings and generation are in the log;
     the vector database and compute cost what `component_costs` says a day, or a query (a chat or completion request).
-    A change is split into more requests, longer ones and dearer tokens, which add up to it.
+    A change is split into more requests, longer ones and dearer tokens of every model, which add up to it.
 
     \b
     Example:
@@ -109,6 +109,9 @@ def _show(report: CostReport, top: int) -> None:
     found = report.causes
     if found is not None and report.before is not None:
         say(f"{usd(report.before.usd)} before; the change of {_signed(found.change_usd)}: {_because(found)}")
+    mix = report.mix
+    if mix and any(_amounts(mix)):
+        say(f"of that in no row, as it only moved between {report.asked.by.value}s: {_because(mix)}")
     if report.parts:
         print_table("", _columns(report), [_row(report, part) for part in report.parts[:top]])
     if len(report.parts) > top:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,37 @@ def test_report_compared_says_why_it_changed(engine: sa.Engine) -> None:
     assert again == found
     text = " ".join(report("--compare-to", "previous", span=today).stdout.split())
     assert "$0.10 before; the change of +$0.30: +$0.15 more or fewer requests, +$0.15 tokens per request" in text
+
+
+TEN_SMALL: dict[str, Any] = {"input_tokens": 400_000, "output_tokens": 0}  # x $0.15 / 1,000,000 = $0.06
+
+
+def test_report_names_no_change_of_price_when_a_cheap_feature_begins(engine: sa.Engine) -> None:
+    load(engine, [event(DAY, **TEN_CENTS, feature="ask"), event(HOUR, **TEN_CENTS, feature="ask"),
+                  *(event(HOUR, **TEN_SMALL, feature="new") for _ in range(5))])  # fmt: skip
+    today = ("--from", "2026-03-05", "--to", "2026-03-06")
+    for by in ("model", "feature", "team"):
+        found = document("--by", by, "--compare-to", "previous", span=today)
+        assert found["causes"] == {  # 5 x $0.06 that were not asked for before
+            "requests_usd": pytest.approx(0.3), "tokens_per_request_usd": 0, "price_per_token_usd": 0,
+        }  # fmt: skip
+        assert found["mix"] == {"requests_usd": 0, "tokens_per_request_usd": 0, "price_per_token_usd": 0}
+    assert "in no row" not in report("--by", "feature", "--compare-to", "previous", span=today).stdout
+
+
+def test_report_tells_of_what_only_moved_between_parts(engine: sa.Engine) -> None:
+    twice = {**TEN_CENTS, "input_tokens": 80_000}
+    load(engine, [event(DAY, **TEN_CENTS, feature="short"), event(HOUR, **TEN_CENTS, feature="short"),
+                  event(HOUR, **twice, feature="long")])  # fmt: skip
+    words = ("--by", "feature", "--compare-to", "previous")
+    found = document(*words, span=("--from", "2026-03-05", "--to", "2026-03-06"))
+    assert [part["causes"]["requests_usd"] for part in found["by"]] == [0.2, 0]
+    # Of the model's $0.10 -> $0.30: twice the requests, and 1.5 times the tokens in each.
+    assert found["causes"]["requests_usd"] == pytest.approx(0.2 * log(2) / log(3))
+    assert found["causes"]["tokens_per_request_usd"] == pytest.approx(0.2 * log(1.5) / log(3))
+    assert found["mix"]["requests_usd"] == pytest.approx(0.2 * log(2) / log(3) - 0.2)
+    text = report(*words, span=("--from", "2026-03-05", "--to", "2026-03-06")).stdout
+    assert "of that in no row, as it only moved between features: -$0.07 more or fewer requests, +$0.07" in text
 
 
 def test_report_by_user_compares_with_models_of_no_price_too(spent: None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from random import Random
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from ops.cost.breakdown import NO_CHANGE, CauseShares
 from ops.cost.report import Dimension, Each
 from ops.usage import UsageEvent
 from ops.window import Window
@@ -82,3 +84,17 @@ def test_causes_of_the_parts_and_of_the_whole_add_up_to_the_change(
         assert part.causes.change_usd == part.spend.usd - part.before.usd
         changes[part.key] += part.causes.change_usd
     assert sum(changes.values(), Decimal(0)) == change
+    assert report.mix is not None
+    assert report.mix.change_usd == 0
+    in_rows = sum((part.causes.requests_usd for part in report.parts if part.causes), report.mix.requests_usd)
+    assert in_rows == report.causes.requests_usd == by_model(engine, settings, asked).requests_usd
+    assert (report.mix == NO_CHANGE) is (by in {Dimension.MODEL, Dimension.VENDOR})
+
+
+def by_model(engine: sa.Engine, settings: Settings, asked: Asked) -> CauseShares:
+    """Add up the causes of the rows of a report by model."""
+    found = NO_CHANGE
+    for part in report_costs(engine, settings, replace(asked, by=Dimension.MODEL), NOW).parts:
+        assert part.causes is not None
+        found = found.plus(part.causes)
+    return found
