@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -137,5 +136,5 @@ def _total(changes: Iterable[Change]) -> Change:
 
 
 def _as_json(change: Change) -> dict[str, Any]:
-    change_usd: Decimal = change.after_usd - change.before_usd
-    return {**asdict(change), "change_usd": change_usd}
+    known = {"before_usd": change.known_before_usd, "after_usd": change.known_after_usd}
+    return {**asdict(change), **known, "change_usd": change.change_usd}
