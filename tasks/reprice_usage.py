@@ -65,7 +65,7 @@ def reprice_usage(
     """Reprice the whole UTC days of a span, by the settings' contracts and the price book of now.
 
     Raises:
-        InvalidValue: retention dropped events of the span.
+        InvalidValue: retention dropped events of the span, or none of the span is of the model.
     """
     pricer = Pricer(engine, settings.overrides)
     done = Repriced(dry_run)
@@ -73,6 +73,8 @@ def reprice_usage(
     for number, start in enumerate(days):
         progress(number, len(days), start)
         done = done.plus(*reprice_day(engine, pricer, Day(settings.tenant, start, model), dry_run=dry_run))
+    if model and not done.events:
+        raise InvalidValue("--model", model, "a model that requests of these days are of")
     return done
 
 

@@ -65,6 +65,12 @@ def test_reprice_of_another_model_changes_nothing() -> None:
     assert reprice("--model", "gpt-4o").stdout.startswith("1 requests of 1 days: 0 changed")
 
 
+@pytest.mark.parametrize("name", ["gpt-nope", "anthropic/gpt-4o"])
+def test_reprice_refuses_a_model_that_no_request_is_of(name: str) -> None:
+    with pytest.raises(InvalidValue, match=f"--model: '?{name}'? is not a model that requests of these days are of"):
+        reprice("--model", name)
+
+
 @pytest.mark.parametrize("name", ["\udcff", "x" * 513], ids=["half a character", "too long"])
 def test_reprice_refuses_a_model_that_no_event_can_have(name: str) -> None:
     with pytest.raises(InvalidValue, match="--model"):
