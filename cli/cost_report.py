@@ -41,7 +41,8 @@ def command(
     """Show what the requests cost, and what a request, a user, a team, a feature, a model or a release does.
 
     Requests without a price are counted, never taken for free. Components: embeddings and generation are in the log;
-    the vector database and compute cost what `component_costs` says a day, or a query (a chat or completion request).
+    the vector database and compute cost what `component_costs` says a day, or a query (a chat or completion request);
+    of today, as much of a day as has passed.
     A change is split into more requests, longer ones and dearer tokens of every model, which add up to it.
 
     \b
@@ -101,7 +102,7 @@ def _show(report: CostReport, top: int) -> None:
     whole, window = report.whole, report.asked.window
     last = window.end - timedelta(days=1)
     say(
-        f"{window.start:%Y-%m-%d} to {last:%Y-%m-%d}: {usd(whole.known_usd)} for {whole.events:,} requests"
+        f"{window.start:%Y-%m-%d} to {last:%Y-%m-%d}: {_amount(report)} for {whole.events:,} requests"
         f" ({whole.unpriced_events:,} without a price), {usd(whole.usd_per_request)} a request"
     )
     if report.users and report.users.user_days:
@@ -117,6 +118,13 @@ def _show(report: CostReport, top: int) -> None:
     if len(report.parts) > top:
         say(f"and {len(report.parts) - top:,} more (--top)")
     _warn(report)
+
+
+def _amount(report: CostReport) -> str:
+    from ops.money import usd
+
+    requests = usd(report.whole.known_usd)
+    return f"{usd(report.total_usd)}, of that {requests}" if report.components else requests
 
 
 def _show_users(report: CostReport) -> None:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
 from ops.cost.breakdown import NO_CHANGE, CauseShares
-from ops.cost.components import CONFIGURED, QUERIES, Component, component_of, configured_costs, note
+from ops.cost.components import CONFIGURED, QUERIES, Component, DayUse, component_of, configured_costs, note
 from ops.cost.report import Before, Dimension, Each, Models, Part, PartKey, Spend, causes, parts, with_rest
 from ops.window import Window
 from tasks.settings import Settings
@@ -36,7 +36,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostReport:
-    """A span's cost and its parts, which add up to `all_usd`: models, and components with a configured rate."""
+    """A span's cost and its parts, which add up to `total_usd`: models, and components with a configured rate."""
 
     asked: Asked
     whole: Spend
@@ -48,9 +48,10 @@ class CostReport:
     causes: CauseShares | None = None  # why everything together changed: the sum over all models
 
     @property
-    def all_usd(self) -> Decimal:
-        """The cost of the events, and in a report by component that of what no log has."""
-        return self.whole.usd + sum(self.components.values(), Decimal(0))
+    def total_usd(self) -> Decimal | None:
+        """The cost of the events, and in a report by component that of what no log has; None as theirs is."""
+        events = self.whole.known_usd
+        return None if events is None else events + sum(self.components.values(), Decimal(0))
 
     @property
     def unpriced(self) -> list[Part]:
@@ -79,7 +80,7 @@ class CostReport:
         whole = self.whole
         return {
             "from": self.asked.window.start, "to": self.asked.window.end, "dimension": self.asked.by.value,
-            "total_usd": whole.known_usd, "all_usd": self.all_usd, "events": whole.events,
+            "total_usd": self.total_usd, **self._components_json(), "events": whole.events,
             "unpriced_events": whole.unpriced_events, "usd_per_request": whole.usd_per_request,
             "by": [self._part_json(part) for part in self.parts],
             "unpriced_models": {str(part.key): part.spend.unpriced_events for part in self.unpriced},
@@ -90,6 +91,12 @@ class CostReport:
             ],
             **self._users_json(), **self._change_json(),
         }  # fmt: skip
+
+    def _components_json(self) -> dict[str, Any]:
+        if self.asked.by is not Dimension.COMPONENT:
+            return {}
+        configured = {component.value: cost for component, cost in self.components.items()}
+        return {"requests_usd": self.whole.known_usd, "configured_usd": configured}
 
     def _part_json(self, part: Part) -> dict[str, Any]:
         spend, at = part.spend, self.asked.each
@@ -189,7 +196,13 @@ def _configured(connection: sa.Connection, settings: Settings, asked: Asked, now
         return {}
     begun = Window(min(asked.window.start, now), min(asked.window.end, now))
     queries = store.queries(connection, settings.tenant, begun, QUERIES)
-    return configured_costs([entry.as_rate() for entry in settings.component_costs], queries)
+    uses = {day.date(): DayUse(queries[day.date()], _passed(day, begun.end)) for day in begun.days()}
+    return configured_costs([entry.as_rate() for entry in settings.component_costs], uses)
+
+
+def _passed(day: datetime, until: datetime) -> Decimal:
+    seconds = min(until - day, timedelta(days=1)).total_seconds()
+    return Decimal(seconds) / 86_400
 
 
 def unconfigured(report: CostReport) -> Sequence[Component]:

@@ -121,7 +121,10 @@ def test_report_by_component_adds_what_is_configured(
         ("vector_database", 0.02, ""), ("compute", 0.01, "below the typical 5% to 10%"),
         ("embeddings", 0.01, "below the typical 10% to 20%"),
     ]  # fmt: skip
-    assert (found["total_usd"], found["all_usd"]) == (0.21, 0.24)
+    assert (found["total_usd"], found["requests_usd"]) == (0.24, 0.21)
+    assert found["configured_usd"] == {"compute": 0.01, "vector_database": 0.02}
+    head = report("--by", "component").stdout.splitlines()[0]
+    assert head.startswith("2026-03-04 to 2026-03-05: $0.24, of that $0.21 for 3 requests (0 without a price)")
     assert sum(Decimal(str(part["usd"])) for part in found["by"]) == Decimal("0.24")
 
 

@@ -17,9 +17,9 @@ from ops.cost.report import Dimension, Each
 from ops.usage import UsageEvent
 from ops.window import Window
 from tasks.report_costs import Asked, report_costs
-from tasks.settings import Settings
+from tasks.settings import ComponentCost, Settings
 from tasks.stores.tables import usage_events
-from tests.hand_made import DAY, MIDNIGHT, NOW, event, load
+from tests.hand_made import DAY, MIDNIGHT, MINUTE, NOW, event, load
 
 SPAN = Window(MIDNIGHT - 9 * DAY, MIDNIGHT + DAY)  # of two months
 MODELS = (("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("anthropic", "claude-sonnet-4-5"), ("openai", "mystery"))
@@ -89,6 +89,14 @@ def test_causes_of_the_parts_and_of_the_whole_add_up_to_the_change(
     in_rows = sum((part.causes.requests_usd for part in report.parts if part.causes), report.mix.requests_usd)
     assert in_rows == report.causes.requests_usd == by_model(engine, settings, asked).requests_usd
     assert (report.mix == NO_CHANGE) is (by in {Dimension.MODEL, Dimension.VENDOR})
+
+
+def test_configured_component_costs_as_much_of_today_as_has_passed(engine: sa.Engine, settings: Settings) -> None:
+    load(engine, [event(DAY), event(MINUTE)])
+    rates = [ComponentCost(component="compute", usd_per_day=Decimal(24), usd_per_query=Decimal(1))]
+    asked = Asked(window=Window(MIDNIGHT - DAY, MIDNIGHT + DAY), by=Dimension.COMPONENT)
+    report = report_costs(engine, settings.model_copy(update={"component_costs": rates}), asked, NOW)  # it is noon
+    assert report.components == {"compute": 24 + 12 + 1 + 1}
 
 
 def by_model(engine: sa.Engine, settings: Settings, asked: Asked) -> CauseShares:
