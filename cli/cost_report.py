@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 import click
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tasks.report_costs import CostReport
 
 _BY = ("user", "team", "feature", "model", "release", "operation", "day", "month", "vendor", "component")
+_TOP, _ALL = 20, 100_000
 _BAR = 20  # cells of a share of 1
 _CAUSES = ("Requests#", "Tokens/request#", "USD/token#")
 
@@ -32,10 +34,13 @@ _CAUSES = ("Requests#", "Tokens/request#", "USD/token#")
     "--compare-to", metavar="SPAN",
     help="`previous`, as long and right before, or 2026-10-01..2026-11-01: say why it changed.",
 )  # fmt: skip
-@click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Rows of the table; JSON has all.")
+@click.option(
+    "--top", type=click.IntRange(1),
+    help="Rows of the table, with --each of every day or month: by default 20, of days and months all. JSON has all.",
+)  # fmt: skip
 @as_json
 def command(
-    start: datetime | None, end: datetime | None, by: str, each: str | None, compare_to: str | None, top: int,
+    start: datetime | None, end: datetime | None, by: str, each: str | None, compare_to: str | None, top: int | None,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Show what the requests cost, and what a request, a user, a team, a feature, a model or a release does.
@@ -70,7 +75,7 @@ def command(
     if as_json:
         print_json(report.as_json())
     else:
-        _show(report, top)
+        _show(report, top or (_ALL if by in ("day", "month") else _TOP))
 
 
 def _window(start: datetime | None, end: datetime | None) -> Window:
@@ -113,10 +118,11 @@ def _show(report: CostReport, top: int) -> None:
     mix = report.mix
     if mix and any(_amounts(mix)):
         say(f"of that in no row, as it only moved between {report.asked.by.value}s: {_because(mix)}")
-    if report.parts:
-        print_table("", _columns(report), [_row(report, part) for part in report.parts[:top]])
-    if len(report.parts) > top:
-        say(f"and {len(report.parts) - top:,} more (--top)")
+    shown = [part for _, same in groupby(report.parts, lambda part: part.at) for part in islice(same, top)]
+    if shown:
+        print_table("", _columns(report), [_row(report, part) for part in shown])
+    if len(report.parts) > len(shown):
+        say(f"and {len(report.parts) - len(shown):,} more (--top)")
     _warn(report)
 
 

@@ -15,7 +15,19 @@ import sqlalchemy as sa
 
 from ops.cost.breakdown import NO_CHANGE, CauseShares
 from ops.cost.components import CONFIGURED, QUERIES, Component, DayUse, component_of, configured_costs, note
-from ops.cost.report import Before, Dimension, Each, Models, Part, PartKey, Spend, causes, parts, with_rest
+from ops.cost.report import (
+    IN_TIME,
+    Before,
+    Dimension,
+    Each,
+    Models,
+    Part,
+    PartKey,
+    Spend,
+    causes,
+    parts,
+    with_rest,
+)
 from ops.window import Window
 from tasks.settings import Settings
 from tasks.stores import cost_reports as store
@@ -151,7 +163,10 @@ def _gather(connection: sa.Connection, settings: Settings, asked: Asked, now: da
     then = {} if asked.before is None else store.sums(connection, tenant, asked.before, Dimension.MODEL)
     return CostReport(
         asked=asked, whole=whole, components=components,
-        parts=parts(found, wholes if asked.each else {None: all_usd}, _before(connection, tenant, asked)),
+        parts=parts(
+            found, wholes if asked.each else {None: all_usd}, _before(connection, tenant, asked),
+            in_time=asked.by in IN_TIME,
+        ),
         models=parts(models, {None: whole}),
         users=store.user_means(connection, tenant, window) if asked.by is Dimension.USER else None,
         before=None if asked.before is None else _total(then),

@@ -29,6 +29,9 @@ class Dimension(StrEnum):
     COMPONENT = "component"
 
 
+IN_TIME = frozenset({Dimension.DAY, Dimension.MONTH})  # told in their own order
+
+
 class Each(StrEnum):
     """In what steps of time, UTC, each part is told."""
 
@@ -116,12 +119,19 @@ class Before:
         return then, self.causes[key] if key in self.causes else causes({"": then}, {"": spend})
 
 
-def parts(sums: Mapping[PartKey, Spend], wholes: Wholes, before: Before | None = None) -> tuple[Part, ...]:
-    """Return the parts in the order of time, the dearest first; those of both spans when there is one before."""
+def parts(
+    sums: Mapping[PartKey, Spend], wholes: Wholes, before: Before | None = None, *, in_time: bool = False
+) -> tuple[Part, ...]:
+    """Return the parts in the order of time, then the dearest first; those of both spans when there is one before.
+
+    `in_time` is for parts that are times themselves.
+    """
     found = [
         _part(key, sums.get(key, Spend()), wholes.get(key[1], Spend()), before)
         for key in sums.keys() | (before.sums.keys() if before else set())
     ]
+    if in_time:
+        return tuple(sorted(found, key=lambda part: (part.at or "", part.key or "")))
     return tuple(sorted(found, key=lambda part: (part.at or "", -part.spend.usd, part.key is None, part.key or "")))
 
 

@@ -76,7 +76,7 @@ def test_report_counts_what_has_no_price_and_names_its_model(spent: None) -> Non
         ("release", [(None, 0.3), ("v1", 0.1)]),
         ("operation", [("chat", 0.4)]),
         ("vendor", [("openai", 0.4)]),
-        ("day", [("2026-03-05", 0.3), ("2026-03-04", 0.1)]),
+        ("day", [("2026-03-04", 0.1), ("2026-03-05", 0.3)]),
         ("month", [("2026-03", 0.4)]),
     ],
 )
@@ -205,6 +205,21 @@ def test_report_shows_the_dearest_and_how_many_more_there_are(spent: None) -> No
         ["a", "$0.20", "50.0%"], ["and", "2", "more"], ["without", "a", "price:"],
     ]  # fmt: skip
     assert lines[-1] == "without a price: 2 requests of openai/mystery"
+
+
+def test_report_by_day_shows_every_day_in_order(engine: sa.Engine) -> None:
+    load(engine, [event(number * DAY, **TEN_CENTS) for number in range(25) for _ in range(1 + number % 3)])
+    words, span = ("--by", "day"), ("--from", "2026-02-01", "--to", "2026-03-06")
+    days = [line.split()[0] for line in report(*words, span=span).stdout.splitlines()[2:]]
+    assert days == [f"{MIDNIGHT - number * DAY:%Y-%m-%d}" for number in range(24, -1, -1)]
+    assert report(*words, "--top", "3", span=span).stdout.splitlines()[-1] == "and 22 more (--top)"
+
+
+def test_report_by_step_shows_the_dearest_of_each(spent: None) -> None:
+    lines = report("--by", "user", "--each", "day", "--top", "1").stdout.splitlines()
+    found = [line.split()[:2] for line in lines if line.startswith("2026-03-0") and " to " not in line]
+    assert found == [["2026-03-04", "bob"], ["2026-03-05", "ann"]]
+    assert "and 1 more (--top)" in lines
 
 
 def test_report_by_default_is_of_this_month() -> None:

@@ -62,6 +62,12 @@ def test_parts_come_dearest_first_the_unknown_one_behind_its_equals() -> None:
     assert [part.causes for part in found] == [None] * 3
 
 
+def test_parts_that_are_times_come_in_their_order() -> None:
+    sums = {(day, None): Spend(1, 0, Decimal(usd)) for day, usd in (("03", 1), ("01", 2), ("02", 3))}
+    found = parts(sums, {None: Spend(3, 0, Decimal(6))}, in_time=True)
+    assert [part.key for part in found] == ["01", "02", "03"]
+
+
 def test_part_of_one_span_only_began_or_ended() -> None:
     spend = Spend(10, 0, Decimal(5), 100, 0, 100)
     began, ended = parts({("new", None): spend}, {None: spend}, Before({("old", None): spend}, {}))
