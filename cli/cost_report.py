@@ -148,13 +148,17 @@ def _warn(report: CostReport) -> None:
         say(f"without a price: {part.spend.unpriced_events:,} requests of {part.key}", "yellow")
     for part in report.diverging:
         say(
-            f"{part.key}: our cost is {part.spend.divergence:+.1%} of what its sources report, over the requests that"
-            " have both",
+            f"{part.key}: our cost is {_off(part.spend.divergence or 0.0)} what its sources report, over the requests"
+            " that have both",
             "yellow",
         )
     if report.asked.by == "component":
         for component in unconfigured(report):
             say(f"{component}: unknown, and in no share; `component_costs` sets its rate", "yellow")
+
+
+def _off(share: float) -> str:
+    return f"{abs(share):.1%} {'below' if share < 0 else 'above'}"
 
 
 def _columns(report: CostReport) -> tuple[str, ...]:

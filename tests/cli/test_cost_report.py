@@ -195,7 +195,9 @@ def test_report_tells_where_sources_say_otherwise(engine: sa.Engine) -> None:
     [found] = document()["divergences"]
     assert (found["model"], found["usd"], found["reported_usd"]) == ("openai/gpt-4o", 0.1, 0.08)
     assert found["share"] == pytest.approx((0.1 - 0.08) / 0.08)
-    assert "openai/gpt-4o: our cost is +25.0% of what its sources report" in report().stdout
+    assert "openai/gpt-4o: our cost is 25.0% above what its sources report" in report().stdout
+    load(engine, [event(HOUR, **TEN_CENTS, reported_cost_usd=Decimal("0.17"))])  # $0.20 against $0.08 + $0.17
+    assert "openai/gpt-4o: our cost is 20.0% below what its sources report" in report().stdout
 
 
 def test_report_shows_the_dearest_and_how_many_more_there_are(spent: None) -> None:
