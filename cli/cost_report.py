@@ -137,8 +137,9 @@ def _show_users(report: CostReport) -> None:
     from ops.money import usd
 
     means = report.as_json()
-    day, month = usd(means["usd_per_user_day"]), usd(means["usd_per_user_month"])
-    say(f"{means['users']:,} known users: {day} a user and day, {month} a user and month")
+    month = means["usd_per_user_month"]
+    each = f"{usd(means['usd_per_user'])} a user" if month is None else f"{usd(month)} a user and month"
+    say(f"{means['users']:,} known users: {usd(means['usd_per_user_day'])} a user and day, {each}")
 
 
 def _warn(report: CostReport) -> None:

@@ -128,6 +128,7 @@ class CostReport:
         users, days, months = self.users
         return {
             "users": users, "user_days": days, "user_months": months,
+            "usd_per_user": known / users if users else None,
             "usd_per_user_day": known / days if days else None,
             "usd_per_user_month": known / months if months else None,
         }  # fmt: skip
@@ -168,10 +169,17 @@ def _gather(connection: sa.Connection, settings: Settings, asked: Asked, now: da
             in_time=asked.by in IN_TIME,
         ),
         models=parts(models, {None: whole}),
-        users=store.user_means(connection, tenant, window) if asked.by is Dimension.USER else None,
+        users=_users(connection, tenant, window, now) if asked.by is Dimension.USER else None,
         before=None if asked.before is None else _total(then),
         causes=None if asked.before is None else causes(_named(then), _named(models)),
     )  # fmt: skip
+
+
+def _users(connection: sa.Connection, tenant: str, window: Window, now: datetime) -> UserMeans:
+    """Count the users; what one costs in a month is told by months that are over."""
+    found = store.user_means(connection, tenant, window)
+    are_months = window.start.day == window.end.day == 1 and window.end <= now
+    return found if are_months else found._replace(user_months=None)
 
 
 def _before(connection: sa.Connection, tenant: str, asked: Asked) -> Before | None:

@@ -27,7 +27,7 @@ class UserMeans(NamedTuple):
 
     users: int
     user_days: int
-    user_months: int
+    user_months: int | None  # None of a span that is not of whole months
 
 
 def sums(

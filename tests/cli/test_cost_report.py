@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from decimal import Decimal
 from math import log
 from pathlib import Path
@@ -13,7 +14,10 @@ import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from cli.main import watchkeeper
+from ops.cost.report import Dimension
 from ops.errors import InvalidValue
+from ops.window import Window
+from tasks.report_costs import Asked, report_costs
 from tasks.settings import Settings
 from tests.hand_made import DAY, HOUR, MIDNIGHT, event, load
 
@@ -91,9 +95,33 @@ def test_report_by_user_and_day_tells_the_means_of_users(spent: None) -> None:
     assert parts(found, "day", "usd") == [
         ("bob", "2026-03-04", 0.1), ("ann", "2026-03-05", 0.2), (None, "2026-03-05", 0.1),
     ]  # fmt: skip
-    assert (found["users"], found["user_days"], found["user_months"]) == (2, 2, 2)
-    assert (found["usd_per_user_day"], found["usd_per_user_month"]) == (0.3 / 2, 0.3 / 2)
-    assert "2 known users: $0.15 a user and day, $0.15 a user and month" in report("--by", "user").stdout
+    assert (found["users"], found["user_days"]) == (2, 2)
+    assert (found["usd_per_user_day"], found["usd_per_user"]) == (0.3 / 2, 0.3 / 2)
+    assert "2 known users: $0.15 a user and day, $0.15 a user\n" in report("--by", "user").stdout
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "months"),
+    [
+        pytest.param("2026-03-04", "2026-03-06", None, id="two days are no month"),
+        pytest.param("2026-02-01", "2026-04-01", 3, id="of whole months: ann in both, bob in one"),
+        pytest.param("2026-02-02", "2026-04-01", None, id="begun within a month"),
+        pytest.param("2026-02-01", "2999-01-01", None, id="a month that is not over"),
+    ],
+)
+def test_report_tells_a_month_of_a_user_by_whole_months(
+    engine: sa.Engine, settings: Settings, start: str, end: str, months: int | None
+) -> None:
+    load(engine, [event(HOUR, **TEN_CENTS, user_id=name) for name in ("ann", "bob")])
+    load(engine, [event(20 * DAY, **TEN_CENTS, user_id="ann")])
+    span = Window(*(datetime.fromisoformat(f"{day}T00:00:00+00:00") for day in (start, end)))
+    found = report_costs(engine, settings, Asked(window=span, by=Dimension.USER), MIDNIGHT + 60 * DAY).as_json()
+    assert (found["user_months"], found["usd_per_user_month"]) == (months, Decimal("0.3") / 3 if months else None)
+
+
+def test_report_by_user_of_a_month_tells_what_one_costs_in_it(spent: None) -> None:
+    text = report("--by", "user", span=("--from", "2026-03-01", "--to", "2026-04-01")).stdout
+    assert "2 known users: $0.15 a user and day, $0.15 a user and month\n" in text
 
 
 def test_table_shows_what_has_no_price_as_unknown_and_not_as_free(spent: None) -> None:
