@@ -122,8 +122,13 @@ def test_evaluations_are_imported_once_and_bad_rows_are_named() -> None:
     assert (document["inserted"], document["unchanged"], document["rejected"]) == (0, 1, 1)
 
 
-def test_file_without_a_good_row_fails() -> None:
-    Path("pairs.jsonl").write_text("nonsense\n")
-    result = cost("evaluations", "import", "pairs.jsonl")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("pairs.jsonl", "nonsense\n"), ("pairs.jsonl", ""), ("pairs.csv", f"{','.join(ROW)}\n")],
+    ids=["a bad row", "no row", "a header alone"],
+)
+def test_file_without_a_good_row_fails(name: str, text: str) -> None:
+    Path(name).write_text(text)
+    result = cost("evaluations", "import", name)
     assert result.exit_code == 1
     assert "0 new" in result.stdout
