@@ -10,6 +10,7 @@ import click
 
 from cli.output import as_json, print_json, print_table, say
 from cli.times import DAY, checked_span
+from ops.plain_text import UNKNOWN
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -105,9 +106,8 @@ def _show(report: CostReport, top: int) -> None:
     from ops.money import usd
 
     whole, window = report.whole, report.asked.window
-    last = window.end - timedelta(days=1)
     say(
-        f"{window.start:%Y-%m-%d} to {last:%Y-%m-%d}: {_amount(report)} for {whole.events:,} requests"
+        f"{window.start:%Y-%m-%d} to before {window.end:%Y-%m-%d}: {_amount(report)} for {whole.events:,} requests"
         f" ({whole.unpriced_events:,} without a price), {usd(whole.usd_per_request)} a request"
     )
     if report.users and report.users.user_days:
@@ -180,7 +180,7 @@ def _row(report: CostReport, part: Part) -> tuple[str, ...]:
     change = () if found is None else tuple(map(_signed, (found.change_usd, *_amounts(found))))
     share = part.share or 0.0
     return (
-        *((part.at or "",) if asked.each else ()), part.key or "(unknown)", usd(spend.known_usd),
+        *((part.at or "",) if asked.each else ()), part.key or UNKNOWN, usd(spend.known_usd),
         "" if part.share is None else f"{share:.1%}", "█" * round(share * _BAR), f"{spend.events:,}",
         f"{spend.unpriced_events:,}", "" if spend.usd_per_request is None else usd(spend.usd_per_request),
         f"{spend.input_tokens:,}", f"{spend.output_tokens:,}", *change,

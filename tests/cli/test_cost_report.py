@@ -58,7 +58,10 @@ def spent(engine: sa.Engine) -> None:
 def test_report_of_nothing_is_zero_requests_and_an_unknown_price_of_one() -> None:
     found = document()
     assert (found["total_usd"], found["events"], found["by"], found["usd_per_request"]) == (0, 0, [], None)
-    assert report().stdout == "2026-03-04 to 2026-03-05: $0.00 for 0 requests (0 without a price), unknown a request\n"
+    assert (
+        report().stdout
+        == "2026-03-04 to before 2026-03-06: $0.00 for 0 requests (0 without a price), unknown a request\n"
+    )
 
 
 def test_report_counts_what_has_no_price_and_names_its_model(spent: None) -> None:
@@ -152,7 +155,7 @@ def test_report_by_component_adds_what_is_configured(
     assert (found["total_usd"], found["requests_usd"]) == (0.24, 0.21)
     assert found["configured_usd"] == {"compute": 0.01, "vector_database": 0.02}
     head = report("--by", "component").stdout.splitlines()[0]
-    assert head.startswith("2026-03-04 to 2026-03-05: $0.24, of that $0.21 for 3 requests (0 without a price)")
+    assert head.startswith("2026-03-04 to before 2026-03-06: $0.24, of that $0.21 for 3 requests (0 without a price)")
     assert sum(Decimal(str(part["usd"])) for part in found["by"]) == Decimal("0.24")
 
 
@@ -230,7 +233,7 @@ def test_report_tells_where_sources_say_otherwise(engine: sa.Engine) -> None:
 
 def test_report_shows_the_dearest_and_how_many_more_there_are(spent: None) -> None:
     lines = report("--by", "team", "--top", "1").stdout.splitlines()
-    assert lines[0] == "2026-03-04 to 2026-03-05: $0.40 for 6 requests (2 without a price), $0.10 a request"
+    assert lines[0] == "2026-03-04 to before 2026-03-06: $0.40 for 6 requests (2 without a price), $0.10 a request"
     assert [line.split()[:3] for line in lines[-3:]] == [
         ["a", "$0.20", "50.0%"], ["and", "2", "more"], ["without", "a", "price:"],
     ]  # fmt: skip
