@@ -98,7 +98,11 @@ def test_reconciled_dollars_are_unknown_when_one_of_ours_is(engine: sa.Engine, s
     reported(
         engine, usage=[used("gpt-4o-mini", 1_000_000), used("nobody-knows-it", 1_000_000)], costs=[billed("x", "9")]
     )
-    [whole, *_] = reconcile(engine, settings).lines
+    done = reconcile(engine, settings)
+    [note] = done.notes()
+    assert note == "openai 2026-03-03: our dollars are unknown, as requests have no price: nobody-knows-it"
+    assert note in report_markdown(done, NOW)
+    [whole, *_] = done.lines
     assert whole.ours is not None
     assert (whole.ours.cost_usd, whole.agreement(0.05)) == (None, Agreement.AGREES)
 
