@@ -50,5 +50,5 @@ def load(file: str, as_json: bool) -> None:
         say(f"{done.read:,} rows: {counts}, {done.rejected:,} rejected")
         for line in done.rejects:
             say(line, "yellow")
-    if done.read and done.rejected == done.read:
+    if done.rejected == done.read:
         raise click.exceptions.Exit(1)

@@ -35,5 +35,7 @@ def command(days: int, as_json: bool) -> None:
         say(summary(done))
         if done.lines:
             print_table("", COLUMNS, done.rows())
+        for line in done.notes():
+            say(line, "yellow")
     if done.differing:
         raise click.exceptions.Exit(1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 import click
 
 from cli.output import as_json, print_json, print_table, say
 from cli.times import DAY, checked_span
+from ops.plain_text import UNKNOWN
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from tasks.report_costs import CostReport
 
 _BY = ("user", "team", "feature", "model", "release", "operation", "day", "month", "vendor", "component")
+_TOP, _ALL = 20, 100_000
 _BAR = 20  # cells of a share of 1
 _CAUSES = ("Requests#", "Tokens/request#", "USD/token#")
 
@@ -32,17 +35,21 @@ _CAUSES = ("Requests#", "Tokens/request#", "USD/token#")
     "--compare-to", metavar="SPAN",
     help="`previous`, as long and right before, or 2026-10-01..2026-11-01: say why it changed.",
 )  # fmt: skip
-@click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Rows of the table; JSON has all.")
+@click.option(
+    "--top", type=click.IntRange(1),
+    help="Rows of the table, with --each of every day or month: by default 20, of days and months all. JSON has all.",
+)  # fmt: skip
 @as_json
 def command(
-    start: datetime | None, end: datetime | None, by: str, each: str | None, compare_to: str | None, top: int,
+    start: datetime | None, end: datetime | None, by: str, each: str | None, compare_to: str | None, top: int | None,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Show what the requests cost, and what a request, a user, a team, a feature, a model or a release does.
 
     Requests without a price are counted, never taken for free. Components: embeddings and generation are in the log;
-    the vector database and compute cost what `component_costs` says a day, or a query (a chat or completion request).
-    A change is split into more requests, longer ones and dearer tokens, which add up to it.
+    the vector database and compute cost what `component_costs` says a day, or a query (a chat or completion request);
+    of today, as much of a day as has passed.
+    A change is split into more requests, longer ones and dearer tokens of every model, which add up to it.
 
     \b
     Example:
@@ -69,7 +76,7 @@ def command(
     if as_json:
         print_json(report.as_json())
     else:
-        _show(report, top)
+        _show(report, top or (_ALL if by in ("day", "month") else _TOP))
 
 
 def _window(start: datetime | None, end: datetime | None) -> Window:
@@ -99,9 +106,8 @@ def _show(report: CostReport, top: int) -> None:
     from ops.money import usd
 
     whole, window = report.whole, report.asked.window
-    last = window.end - timedelta(days=1)
     say(
-        f"{window.start:%Y-%m-%d} to {last:%Y-%m-%d}: {usd(whole.known_usd)} for {whole.events:,} requests"
+        f"{window.start:%Y-%m-%d} to before {window.end:%Y-%m-%d}: {_amount(report)} for {whole.events:,} requests"
         f" ({whole.unpriced_events:,} without a price), {usd(whole.usd_per_request)} a request"
     )
     if report.users and report.users.user_days:
@@ -109,19 +115,31 @@ def _show(report: CostReport, top: int) -> None:
     found = report.causes
     if found is not None and report.before is not None:
         say(f"{usd(report.before.usd)} before; the change of {_signed(found.change_usd)}: {_because(found)}")
-    if report.parts:
-        print_table("", _columns(report), [_row(report, part) for part in report.parts[:top]])
-    if len(report.parts) > top:
-        say(f"and {len(report.parts) - top:,} more (--top)")
+    mix = report.mix
+    if mix and any(_amounts(mix)):
+        say(f"of that in no row, as it only moved between {report.asked.by.value}s: {_because(mix)}")
+    shown = [part for _, same in groupby(report.parts, lambda part: part.at) for part in islice(same, top)]
+    if shown:
+        print_table("", _columns(report), [_row(report, part) for part in shown])
+    if len(report.parts) > len(shown):
+        say(f"and {len(report.parts) - len(shown):,} more (--top)")
     _warn(report)
+
+
+def _amount(report: CostReport) -> str:
+    from ops.money import usd
+
+    requests = usd(report.whole.known_usd)
+    return f"{usd(report.total_usd)}, of that {requests}" if report.components else requests
 
 
 def _show_users(report: CostReport) -> None:
     from ops.money import usd
 
     means = report.as_json()
-    day, month = usd(means["usd_per_user_day"]), usd(means["usd_per_user_month"])
-    say(f"{means['users']:,} known users: {day} a user and day, {month} a user and month")
+    month = means["usd_per_user_month"]
+    each = f"{usd(means['usd_per_user'])} a user" if month is None else f"{usd(month)} a user and month"
+    say(f"{means['users']:,} known users: {usd(means['usd_per_user_day'])} a user and day, {each}")
 
 
 def _warn(report: CostReport) -> None:
@@ -131,13 +149,17 @@ def _warn(report: CostReport) -> None:
         say(f"without a price: {part.spend.unpriced_events:,} requests of {part.key}", "yellow")
     for part in report.diverging:
         say(
-            f"{part.key}: our cost is {part.spend.divergence:+.1%} of what its sources report, over the requests that"
-            " have both",
+            f"{part.key}: our cost is {_off(part.spend.divergence or 0.0)} what its sources report, over the requests"
+            " that have both",
             "yellow",
         )
     if report.asked.by == "component":
         for component in unconfigured(report):
             say(f"{component}: unknown, and in no share; `component_costs` sets its rate", "yellow")
+
+
+def _off(share: float) -> str:
+    return f"{abs(share):.1%} {'below' if share < 0 else 'above'}"
 
 
 def _columns(report: CostReport) -> tuple[str, ...]:
@@ -158,7 +180,7 @@ def _row(report: CostReport, part: Part) -> tuple[str, ...]:
     change = () if found is None else tuple(map(_signed, (found.change_usd, *_amounts(found))))
     share = part.share or 0.0
     return (
-        *((part.at or "",) if asked.each else ()), part.key or "(unknown)", usd(spend.known_usd),
+        *((part.at or "",) if asked.each else ()), part.key or UNKNOWN, usd(spend.known_usd),
         "" if part.share is None else f"{share:.1%}", "█" * round(share * _BAR), f"{spend.events:,}",
         f"{spend.unpriced_events:,}", "" if spend.usd_per_request is None else usd(spend.usd_per_request),
         f"{spend.input_tokens:,}", f"{spend.output_tokens:,}", *change,

@@ -59,11 +59,11 @@ def _show(done: Repriced) -> None:
     would = "would change" if done.dry_run else "changed"
     say(
         f"{done.events:,} requests of {done.days:,} days: {total.events:,} {would},"
-        f" from {usd(total.before_usd)} to {usd(total.after_usd)}"
+        f" from {usd(total.known_before_usd)} to {usd(total.known_after_usd)}"
     )
     rows = [
-        (name, f"{change.events:,}", usd(change.before_usd), usd(change.after_usd),
-         usd(change.after_usd - change.before_usd), f"{change.became_priced:,}", f"{change.became_unpriced:,}")
+        (name, f"{change.events:,}", usd(change.known_before_usd), usd(change.known_after_usd),
+         usd(change.change_usd), f"{change.became_priced:,}", f"{change.became_unpriced:,}")
         for name, change in done.models.items()
     ]  # fmt: skip
     if rows:

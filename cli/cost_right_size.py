@@ -23,6 +23,7 @@ def command(days: int, as_json: bool) -> None:
     Example:
       watchkeeper cost right-size --days 7 --json
     """
+    from ops.plain_text import UNKNOWN
     from ops.window import full_days
     from tasks.judge_routes import LIMIT_COLUMNS, right_size
     from tasks.load_settings import load_settings
@@ -40,4 +41,4 @@ def command(days: int, as_json: bool) -> None:
     print_table("", LIMIT_COLUMNS, (row for each in found.routes for row in each.rows()))
     for each in found.routes:
         if each.limits.basis is not None:
-            say(f"{each.limits.use.route or '(none)'}: input by {each.limits.basis.value}")
+            say(f"{each.limits.use.route or UNKNOWN}: input by {each.limits.basis.value}")

@@ -24,6 +24,7 @@ def command(days: int, as_json: bool) -> None:
     Example:
       watchkeeper cost select-model --json
     """
+    from ops.plain_text import UNKNOWN
     from ops.window import full_days
     from tasks.judge_routes import MODEL_COLUMNS, select_models
     from tasks.load_settings import load_settings
@@ -42,4 +43,4 @@ def command(days: int, as_json: bool) -> None:
     for decision in found.decisions:
         flag = decision.change
         said = f"{flag['flag']} from {flag['from']} to {flag['to']}" if flag else f"{decision.current} stays"
-        say(f"{decision.route or '(none)'}: {said}: {decision.reason.value}")
+        say(f"{decision.route or UNKNOWN}: {said}: {decision.reason.value}")

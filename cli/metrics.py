@@ -10,6 +10,7 @@ import click
 
 from cli.output import as_json, coloured, print_json, print_table, say
 from cli.times import TIME, checked_time
+from ops.plain_text import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -99,7 +100,7 @@ def _show(readings: Sequence[Reading], by: str | None, top: int) -> None:
 def _rows(readings: Sequence[Reading], by: str | None, top: int) -> Iterator[tuple[object, ...]]:
     for reading in readings[:top]:
         value = reading.words() if reading.value is not None else coloured(reading.words(), "yellow")
-        key = (reading.key or "(unknown)",) if by else ()
+        key = (reading.key or UNKNOWN,) if by else ()
         yield reading.metric.name, *key, value, f"{reading.n:,}", reading.detail
     if len(readings) > top:
         yield readings[0].metric.name, f"and {len(readings) - top:,} more (--top)", "", "", ""

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 
-from ops.cost.breakdown import PeriodUsage, break_down
+from ops.cost.breakdown import PeriodUsage, break_down_by_model
 from ops.cost.pricing import RateCard, cost, rate_cards
 from ops.cost.projection import DaySpend, project_month
 from ops.money import usd
@@ -98,7 +98,7 @@ def show_breakdown(title: str, priced: Sequence[Priced], key: Callable[[UsageEve
 
 def show_causes(before: Sequence[Priced], after: Sequence[Priced]) -> None:
     """Print how much of yesterday's change came from which cause."""
-    shares = break_down(_usage(before), _usage(after))
+    shares = break_down_by_model(_usage(before), _usage(after))
     rows = [
         ("requests", f"{shares.requests_usd:+.2f}"),
         ("tokens per request", f"{shares.tokens_per_request_usd:+.2f}"),
@@ -176,10 +176,16 @@ def _total(priced: Sequence[Priced]) -> Decimal:
     return sum((cost_usd for _, cost_usd in priced if cost_usd is not None), Decimal(0))
 
 
-def _usage(priced: Sequence[Priced]) -> PeriodUsage:
-    known = [event for event, cost_usd in priced if cost_usd is not None]
-    tokens = sum((event.input_tokens or 0) + (event.output_tokens or 0) for event in known)
-    return PeriodUsage(len(known), tokens, _total(priced))
+def _usage(priced: Sequence[Priced]) -> dict[str, PeriodUsage]:
+    models: dict[str, list[Priced]] = defaultdict(list)
+    for event, cost_usd in priced:
+        if cost_usd is not None:
+            models[event.model].append((event, cost_usd))
+    return {model: PeriodUsage(len(group), _tokens(group), _total(group)) for model, group in models.items()}
+
+
+def _tokens(priced: Sequence[Priced]) -> int:
+    return sum((event.input_tokens or 0) + (event.output_tokens or 0) for event, _ in priced)
 
 
 if __name__ == "__main__":

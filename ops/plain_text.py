@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 
+UNKNOWN = "(unknown)"  # what a request does not name: its feature, team, user, release
 _NOT_ASCII = re.compile(r"[^\n -~]")
 
 

@@ -21,6 +21,7 @@ from ops.window import Window
 MAX_COUNT = 2**63 - 1  # what a bigint holds
 MAX_USD = Decimal(1_000_000_000)  # of one row; credits are negative
 COUNTS = ("requests", "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens")
+INPUT_ALONE = frozenset({"embeddings", "moderations"})  # endpoints that write no token and cache none: none told is 0
 Dimensions = Mapping[str, str | None]  # None: grouped by it, and the vendor names none (Anthropic's default workspace)
 
 

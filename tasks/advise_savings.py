@@ -34,6 +34,7 @@ from tasks.stores.savings import Hashed
 
 DAYS = 30
 TOTAL = "total"
+_TOLD = 0.5  # the least share of calls that tell their input, to judge a cache by
 _HOLDOUT_DAYS = timedelta(days=90)  # at most so much is compared
 
 
@@ -89,8 +90,12 @@ def _plan(cells: Sequence[Cell], decisions: Sequence[Decision], wanted: Savings)
 
 
 def _unknown_caches(hashed: Mapping[Lever, Hashed]) -> dict[Lever, str]:
-    reason = "the log has no prompt_hash of these calls"
-    return {lever: reason for lever, each in hashed.items() if each.calls and not each.hashed}
+    """A cache is judged by the calls whose input the log tells: they must be most of them."""
+    return {
+        lever: f"{each.hashed:,} of {each.calls:,} calls tell their input (prompt_hash), which is too few"
+        if each.hashed else "the log has no prompt_hash of these calls"
+        for lever, each in hashed.items() if each.calls and each.hashed < _TOLD * each.calls
+    }  # fmt: skip
 
 
 def _unknown_context(routes: Routes, limits: Mapping[str, object]) -> dict[Lever, str]:

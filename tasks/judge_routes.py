@@ -20,6 +20,7 @@ from ops.cost.model_selection import Candidate, Decision, select
 from ops.cost.pricing import price_of
 from ops.cost.right_sizing import Limits, Trial, admitted_size, recommend, trials
 from ops.money import stored, usd
+from ops.plain_text import UNKNOWN
 from ops.window import Window
 from tasks.price_usage import card_of, price_edges
 from tasks.settings import Settings
@@ -119,7 +120,7 @@ class SelectedModels:
     def rows(self) -> Iterator[tuple[str, ...]]:
         """Yield what a person reads: a route's own model, then the others, the cheapest first."""
         for decision in self.decisions:
-            route, cost = decision.route or "(none)", decision.current_cost_usd
+            route, cost = decision.route or UNKNOWN, decision.current_cost_usd
             chosen = "chosen: " if decision.chosen == decision.current else ""
             yield route, decision.current, usd(cost), "", "", "", "", "", f"{chosen}in use"
             for each in decision.candidates:
@@ -168,7 +169,7 @@ class SizedRoute:
         both = (("input", use.input, self.limits.max_input, needless, self.input_saved_usd),
                 ("output", use.output, self.limits.max_output, "", self.output_saved_usd))  # fmt: skip
         for name, found, limit, share, saved in both:
-            start = (use.route or "(none)", f"{use.requests:,}", name)
+            start = (use.route or UNKNOWN, f"{use.requests:,}", name)
             if found is None:
                 yield (*start, "unknown", *[""] * 7)
             else:

@@ -24,6 +24,7 @@ from tasks.stores import reconciliations as store
 from tasks.stores import usage
 
 DAYS = 7
+_NAMED = 3  # days that the summary names
 _FINE = {Agreement.AGREES, Agreement.NOT_FINAL}
 
 
@@ -48,6 +49,13 @@ class Reconciled:
                 usd(line.ours.cost_usd) if line.ours else "", usd(line.theirs.cost_usd) if line.theirs else "",
                 _signed(line.usd_difference), line.agreement(self.tolerance).value,
             )  # fmt: skip
+
+    def notes(self) -> Iterator[str]:
+        """Yield why our dollars of a day are unknown: the models of it that have requests without a price."""
+        for line in whole_days(self.lines):
+            if line.ours is not None and line.ours.cost_usd is None:
+                names = ", ".join(_without_price(self.lines, line))
+                yield f"{_name(line)}: our dollars are unknown, as requests have no price: {names}"
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -99,9 +107,9 @@ def report_markdown(done: Reconciled, now: datetime) -> str:
     names = " | ".join(name.rstrip("#") for name in COLUMNS)
     marks = "|".join("---:" if name.endswith("#") else "---" for name in COLUMNS)
     rows = "\n".join(f"| {' | '.join(cell.replace('|', '¦') for cell in row)} |" for row in done.rows())
-    return (
-        f"{head}| {names} |\n|{marks}|\n{rows}\n\nA difference above {done.tolerance:.0%} is told, a day after its end."
-    )
+    notes = "".join(f"\n\n{line.replace('|', '¦')}." for line in done.notes())
+    told = f"A difference above {done.tolerance:.0%} is told, a day after its end."
+    return f"{head}| {names} |\n|{marks}|\n{rows}\n\n{told}{notes}"
 
 
 def summary(done: Reconciled) -> str:
@@ -110,7 +118,14 @@ def summary(done: Reconciled) -> str:
     if not days:
         return "no vendor has reported these days"
     wrong = done.differing
-    return f"{days} days of vendors compared, {len(wrong)} differ" + (f": {_name(wrong[0])}" if wrong else "")
+    names = ", ".join(_name(line) for line in wrong[:_NAMED])
+    more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+    return f"{days} days of vendors compared, {len(wrong)} differ" + (f": {names}{more}" if wrong else "")
+
+
+def _without_price(lines: Sequence[Line], whole: Line) -> list[str]:
+    same = (line for line in lines if line.model and (line.vendor, line.day) == (whole.vendor, whole.day))
+    return [line.model for line in same if line.ours is not None and line.ours.cost_usd is None]
 
 
 def _name(line: Line) -> str:

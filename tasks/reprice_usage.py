@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -66,7 +65,7 @@ def reprice_usage(
     """Reprice the whole UTC days of a span, by the settings' contracts and the price book of now.
 
     Raises:
-        InvalidValue: retention dropped events of the span.
+        InvalidValue: retention dropped events of the span, or none of the span is of the model.
     """
     pricer = Pricer(engine, settings.overrides)
     done = Repriced(dry_run)
@@ -74,6 +73,8 @@ def reprice_usage(
     for number, start in enumerate(days):
         progress(number, len(days), start)
         done = done.plus(*reprice_day(engine, pricer, Day(settings.tenant, start, model), dry_run=dry_run))
+    if model and not done.events:
+        raise InvalidValue("--model", model, "a model that requests of these days are of")
     return done
 
 
@@ -137,5 +138,5 @@ def _total(changes: Iterable[Change]) -> Change:
 
 
 def _as_json(change: Change) -> dict[str, Any]:
-    change_usd: Decimal = change.after_usd - change.before_usd
-    return {**asdict(change), "change_usd": change_usd}
+    known = {"before_usd": change.known_before_usd, "after_usd": change.known_after_usd}
+    return {**asdict(change), **known, "change_usd": change.change_usd}

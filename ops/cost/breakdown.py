@@ -5,7 +5,8 @@ Before it: `tasks/stores` sums two periods. After it: reports and alerts name th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from decimal import Decimal
 
 from ops.errors import InvalidValue
@@ -39,6 +40,26 @@ class CauseShares:
     def change_usd(self) -> Decimal:
         """The whole change, exactly the sum of the causes."""
         return self.requests_usd + self.tokens_per_request_usd + self.price_per_token_usd
+
+    def plus(self, other: CauseShares, sign: int = 1) -> CauseShares:
+        """Add another change's causes, or take them away."""
+        return CauseShares(*(getattr(self, f.name) + sign * getattr(other, f.name) for f in fields(self)))
+
+
+NO_CHANGE = CauseShares(Decimal(0), Decimal(0), Decimal(0))
+_NOTHING = PeriodUsage(0, 0, Decimal(0))
+
+
+def break_down_by_model(before: Mapping[str, PeriodUsage], after: Mapping[str, PeriodUsage]) -> CauseShares:
+    """Add up the causes of every model's change; they add up to the whole exactly.
+
+    Over all models together a dearer or cheaper mix of them would pass for a change of price, and be none. A model that
+    begins, ends or takes over from another is a change of requests.
+    """
+    total = NO_CHANGE
+    for model in before.keys() | after.keys():
+        total = total.plus(break_down(before.get(model, _NOTHING), after.get(model, _NOTHING)))
+    return total
 
 
 def break_down(before: PeriodUsage, after: PeriodUsage) -> CauseShares:

@@ -11,6 +11,8 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
+from ops.money import stored
+
 
 class Component(StrEnum):
     """A part of a system that answers questions."""
@@ -38,6 +40,14 @@ def component_of(operation: str) -> Component:
     return _OF.get(operation, Component.OTHER_MODELS)
 
 
+@dataclass(frozen=True, slots=True)
+class DayUse:
+    """How many queries a UTC day has, and how much of it has passed."""
+
+    queries: int
+    passed: Decimal = Decimal(1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
     """What a component costs on every day of a half-open span, or for every query on one."""
@@ -48,17 +58,19 @@ class Rate:
     start: date = date.min
     end: date = date.max
 
-    def cost(self, queries: Mapping[date, int]) -> Decimal:
-        """Return its cost of some days, given the queries of each."""
-        counts = [count for day, count in queries.items() if self.start <= day < self.end]
-        return self.usd_per_day * len(counts) + self.usd_per_query * sum(counts)
+    def cost(self, uses: Mapping[date, DayUse]) -> Decimal:
+        """Return its cost of some days; today's is of as much of it as has passed."""
+        own = [use for day, use in uses.items() if self.start <= day < self.end]
+        return sum(
+            (stored(self.usd_per_day * use.passed + self.usd_per_query * use.queries) for use in own), Decimal(0)
+        )
 
 
-def configured_costs(rates: Iterable[Rate], queries: Mapping[date, int]) -> dict[Component, Decimal]:
+def configured_costs(rates: Iterable[Rate], uses: Mapping[date, DayUse]) -> dict[Component, Decimal]:
     """Add up the rates of each component; one without a rate is absent: unknown, not free."""
     found: dict[Component, Decimal] = {}
     for rate in rates:
-        found[rate.component] = found.get(rate.component, Decimal(0)) + rate.cost(queries)
+        found[rate.component] = found.get(rate.component, Decimal(0)) + rate.cost(uses)
     return found
 
 

@@ -43,10 +43,10 @@ class Sums:
 
     @property
     def tokens(self) -> int | None:
-        """Input and output together; None when the side tells of no tokens."""
-        if self.input_tokens is None and self.output_tokens is None:
+        """Input and output together; None when the side does not tell both."""
+        if self.input_tokens is None or self.output_tokens is None:
             return None
-        return (self.input_tokens or 0) + (self.output_tokens or 0)
+        return self.input_tokens + self.output_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from decimal import Decimal
 from enum import StrEnum
 
-from ops.cost.breakdown import CauseShares, PeriodUsage, break_down
+from ops.cost.breakdown import CauseShares, PeriodUsage, break_down_by_model
 from ops.money import DIVERGENCE
 
 
@@ -27,6 +27,9 @@ class Dimension(StrEnum):
     MONTH = "month"
     VENDOR = "vendor"
     COMPONENT = "component"
+
+
+IN_TIME = frozenset({Dimension.DAY, Dimension.MONTH})  # told in their own order
 
 
 class Each(StrEnum):
@@ -88,6 +91,7 @@ class Spend:
 
 PartKey = tuple[str | None, str | None]  # what it is (None: unknown), and when (None: the whole span)
 Wholes = Mapping[str | None, Spend]  # everything, by the same steps of time
+Models = Mapping[str, Spend]  # by vendor/model
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,27 +103,41 @@ class Part:
     spend: Spend
     share: float | None  # of the cost of its time; None when nothing was spent
     before: Spend | None = None
+    causes: CauseShares | None = None  # why it changed; None when it is compared with nothing
 
-    @property
-    def causes(self) -> CauseShares | None:
-        """Why it changed; None when it is compared with nothing."""
-        return None if self.before is None else causes(self.before, self.spend)
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The parts of the span that is compared with, and why each changed where its models are told apart."""
+
+    sums: Mapping[PartKey, Spend]
+    causes: Mapping[PartKey, CauseShares]
+
+    def compared(self, key: PartKey, spend: Spend) -> tuple[Spend, CauseShares]:
+        """Return a part of then and why it changed; one whose models are not told apart is taken as one model."""
+        then = self.sums.get(key, Spend())
+        return then, self.causes[key] if key in self.causes else causes({"": then}, {"": spend})
 
 
 def parts(
-    sums: Mapping[PartKey, Spend], wholes: Wholes, before: Mapping[PartKey, Spend] | None = None
+    sums: Mapping[PartKey, Spend], wholes: Wholes, before: Before | None = None, *, in_time: bool = False
 ) -> tuple[Part, ...]:
-    """Return the parts in the order of time, the dearest first; those of both spans when there is one before."""
+    """Return the parts in the order of time, then the dearest first; those of both spans when there is one before.
+
+    `in_time` is for parts that are times themselves.
+    """
     found = [
-        _part(key, at, sums.get((key, at), Spend()), wholes.get(at, Spend()), before)
-        for key, at in sums.keys() | (before or {}).keys()
+        _part(key, sums.get(key, Spend()), wholes.get(key[1], Spend()), before)
+        for key in sums.keys() | (before.sums.keys() if before else set())
     ]
+    if in_time:
+        return tuple(sorted(found, key=lambda part: (part.at or "", part.key or "")))
     return tuple(sorted(found, key=lambda part: (part.at or "", -part.spend.usd, part.key is None, part.key or "")))
 
 
-def _part(key: str | None, at: str | None, spend: Spend, whole: Spend, before: Mapping[PartKey, Spend] | None) -> Part:
+def _part(key: PartKey, spend: Spend, whole: Spend, before: Before | None) -> Part:
     share = float(spend.usd / whole.usd) if whole.usd else None
-    return Part(key, at, spend, share, None if before is None else before.get((key, at), Spend()))
+    return Part(*key, spend, share, *(before.compared(key, spend) if before else ()))
 
 
 def with_rest(sums: Mapping[PartKey, Spend], wholes: Wholes) -> dict[PartKey, Spend]:
@@ -133,6 +151,6 @@ def with_rest(sums: Mapping[PartKey, Spend], wholes: Wholes) -> dict[PartKey, Sp
     return dict(sums) | unknown
 
 
-def causes(before: Spend, after: Spend) -> CauseShares:
-    """Split a change of cost into requests, tokens per request and price per token; they add up to it exactly."""
-    return break_down(before.as_period(), after.as_period())
+def causes(before: Models, after: Models) -> CauseShares:
+    """Split a change of cost into every model's requests, tokens per request and price per token, exactly."""
+    return break_down_by_model(*({name: spend.as_period() for name, spend in side.items()} for side in (before, after)))

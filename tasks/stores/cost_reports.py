@@ -27,7 +27,7 @@ class UserMeans(NamedTuple):
 
     users: int
     user_days: int
-    user_months: int
+    user_months: int | None  # None of a span that is not of whole months
 
 
 def sums(
@@ -44,6 +44,22 @@ def sums(
         .group_by(*(expression for expression in (key, at) if not isinstance(expression, sa.Null)))
     )
     return {(row.key, row.at): _spend(row) for row in rows if row.events is not None}
+
+
+def model_sums(
+    connection: sa.Connection, tenant: str, window: Window, by: Dimension
+) -> dict[PartKey, dict[str, Spend]]:
+    """Sum up whole UTC days by a dimension that the hours know, and each of its parts by model."""
+    key, model = _key(by), _COLUMNS[Dimension.MODEL]
+    rows = connection.execute(
+        sa.select(key.label("key"), model.label("model"), *_sums(usage_hourly))
+        .where(_HOURLY.tenant_id == tenant, _HOURLY.hour >= window.start, _HOURLY.hour < window.end)
+        .group_by(key, model)
+    )
+    found: dict[PartKey, dict[str, Spend]] = {}
+    for row in rows:
+        found.setdefault((row.key, None), {})[row.model] = _spend(row)
+    return found
 
 
 def queries(connection: sa.Connection, tenant: str, window: Window, operations: Collection[str]) -> Mapping[date, int]:

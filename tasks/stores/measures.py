@@ -5,6 +5,7 @@ After it: `ops.monitoring.rules`.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from ops.cost.breakdown import CauseShares, PeriodUsage, break_down_by_model
 from ops.cost.reconciliation import Agreement, Line, whole_days
 from ops.monitoring.rules.cache import CacheSample
 from ops.monitoring.rules.latency import LatencySample
@@ -28,6 +30,7 @@ from tasks.stores.sql import statement
 from tasks.stores.tables import alerts, ingest_sources, usage_events
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_USUAL_DAYS = 7  # whose same hour tells what is usual of an hour's causes
 MOST_PARTS = 200  # features and teams whose spend is watched hour by hour: the dearest
 
 
@@ -42,11 +45,14 @@ def spend(connection: sa.Connection, tenant: str, now: datetime, limits: Alertin
     rows = connection.execute(statement("spend_hours"), {"tenant": tenant, "now": now, "most": MOST_PARTS + 1}).all()
     at = floor_hour(now) - _HOUR
     by_key = {key: {row.hour: row for row in group} for key, group in groupby(rows, lambda row: row.key)}
-    samples = (_spend_sample(key, hours, at, limits) for key, hours in by_key.items())
+    drivers = _drivers(connection, tenant, at)
+    samples = (_spend_sample(key, hours, at, limits, drivers.get(key)) for key, hours in by_key.items())
     return [sample for sample in samples if sample is not None]
 
 
-def _spend_sample(key: str, hours: Mapping[datetime, Any], at: datetime, limits: Alerting) -> SpendSample | None:
+def _spend_sample(
+    key: str, hours: Mapping[datetime, Any], at: datetime, limits: Alerting, drivers: Drivers | None
+) -> SpendSample | None:
     first = min(hours)
     history = tuple(
         float(hours[hour].cost_usd) if (hour := first + k * _HOUR) in hours else 0.0
@@ -56,30 +62,32 @@ def _spend_sample(key: str, hours: Mapping[datetime, Any], at: datetime, limits:
         return None
     return SpendSample(
         key=key,
-        cost_usd=_of(hours, at, "cost_usd"),
+        cost_usd=Decimal(hours[at].cost_usd) if at in hours else Decimal(0),
         history=history,
         floor_usd=limits.spend_floor_usd,
-        drivers=_drivers(hours, at),
+        drivers=drivers,
     )
 
 
-def _of(hours: Mapping[datetime, Any], hour: datetime, column: str) -> Decimal:
-    return Decimal(getattr(hours[hour], column)) if hour in hours else Decimal(0)
+def _drivers(connection: sa.Connection, tenant: str, at: datetime) -> dict[str, Drivers]:
+    """Say of every key that cost more than the mean of the same hour of the last 7 days what made it so."""
+    hours = [at - k * _DAY for k in range(_USUAL_DAYS + 1)]
+    rows = connection.execute(statement("spend_causes"), {"tenant": tenant, "at": at, "hours": hours})
+    sides: dict[str, tuple[dict[str, PeriodUsage], dict[str, PeriodUsage]]] = defaultdict(lambda: ({}, {}))
+    for row in rows:
+        weight = _USUAL_DAYS if row.is_now else 1  # as often as the days that it is compared with
+        sides[row.key][row.is_now][row.model] = PeriodUsage(
+            weight * int(row.requests), weight * int(row.tokens), weight * Decimal(row.cost_usd)
+        )
+    found = {key: break_down_by_model(before, after) for key, (before, after) in sides.items()}
+    return {key: _per_hour(causes) for key, causes in found.items() if causes.change_usd > 0}
 
 
-def _drivers(hours: Mapping[datetime, Any], at: datetime) -> Drivers | None:
-    """Compare the factors of cost with the mean of the same hour of the last 7 days."""
-    columns = ("cost_usd", "events", "tokens")
-    cost, events, tokens = (_of(hours, at, column) for column in columns)
-    past = [[_of(hours, at - k * _DAY, column) for column in columns] for k in range(1, 8)]
-    usual_cost, usual_events, usual_tokens = (sum(column) / 7 for column in zip(*past, strict=True))
-    if not all((cost, events, tokens, usual_cost, usual_events, usual_tokens)):
-        return None
+def _per_hour(causes: CauseShares) -> Drivers:
     return Drivers(
-        requests=float(events / usual_events),
-        tokens_per_request=float((tokens / events) / (usual_tokens / usual_events)),
-        usd_per_token=float((cost / tokens) / (usual_cost / usual_tokens)),
-    )
+        causes.requests_usd / _USUAL_DAYS, causes.tokens_per_request_usd / _USUAL_DAYS,
+        causes.price_per_token_usd / _USUAL_DAYS,
+    )  # fmt: skip
 
 
 def cache(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[CacheSample]:  # noqa: ARG001

@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ops.cost.reconciliation import FINAL_AFTER, WHOLE_DAY, Key, Line, Sums, cost_family, family
+from ops.vendor_usage import INPUT_ALONE
 from ops.window import Window
 from tasks.stores.sql import statement
 from tasks.stores.tables import reconciliations, vendor_costs, vendor_usage
@@ -69,7 +70,10 @@ def their_sums(connection: sa.Connection, tenant: str, days: Window) -> dict[Key
 
 
 def _counts(row: sa.Row[Any]) -> Amounts:
-    return {name: getattr(row, name) for name in _COUNTS}
+    counts = {name: getattr(row, name) for name in _COUNTS}
+    if row.endpoint in INPUT_ALONE:
+        counts |= {name: counts[name] or 0 for name in ("cached_tokens", "output_tokens")}
+    return counts
 
 
 def _reports(table: sa.Table, tenant: str, days: Window) -> sa.Select[Any]:

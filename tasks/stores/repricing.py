@@ -55,6 +55,22 @@ class Change:
     became_priced: int = 0
     became_unpriced: int = 0
 
+    @property
+    def known_before_usd(self) -> Decimal | None:
+        """What those that had a price cost before; None where none of them had one."""
+        return None if self.events and self.became_priced == self.events else self.before_usd
+
+    @property
+    def known_after_usd(self) -> Decimal | None:
+        """What those that have a price cost now; None where none of them has one."""
+        return None if self.events and self.became_unpriced == self.events else self.after_usd
+
+    @property
+    def change_usd(self) -> Decimal | None:
+        """How much dearer they are; None where one of the sides is unknown."""
+        before, after = self.known_before_usd, self.known_after_usd
+        return None if before is None or after is None else after - before
+
     def plus(self, other: Change) -> Change:
         """Add the change of other events."""
         return Change(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))

@@ -85,7 +85,7 @@ def test_model_is_selected_with_its_reason(log: None) -> None:
 
 def test_model_that_stays_is_told_with_its_reason(engine: sa.Engine) -> None:
     load(engine, [event(YESTERDAY, now=NOW, model="gpt-4o")], at=NOW)
-    assert lines(cost("select-model"))[-1] == f"(none): {LARGE} stays: no evaluation pairs it with another model"
+    assert lines(cost("select-model"))[-1] == f"(unknown): {LARGE} stays: no evaluation pairs it with another model"
     [route] = json.loads(cost("select-model", "--json").stdout)["routes"]
     assert (route["change"], route["saved_usd"], route["candidates"]) == (None, None, [])
 
@@ -101,7 +101,7 @@ def test_limits_are_shown_with_what_they_rest_on(log: None, engine: sa.Engine) -
 
 def test_route_without_tokens_is_shown_without_limits(engine: sa.Engine) -> None:
     load(engine, [event(YESTERDAY, now=NOW, input_tokens=None, output_tokens=None)], at=NOW)
-    assert lines(cost("right-size"))[1:] == ["(none) 1 input unknown", "(none) 1 output unknown"]
+    assert lines(cost("right-size"))[1:] == ["(unknown) 1 input unknown", "(unknown) 1 output unknown"]
 
 
 @pytest.mark.parametrize("name", ["select-model", "right-size"])
@@ -122,8 +122,13 @@ def test_evaluations_are_imported_once_and_bad_rows_are_named() -> None:
     assert (document["inserted"], document["unchanged"], document["rejected"]) == (0, 1, 1)
 
 
-def test_file_without_a_good_row_fails() -> None:
-    Path("pairs.jsonl").write_text("nonsense\n")
-    result = cost("evaluations", "import", "pairs.jsonl")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("pairs.jsonl", "nonsense\n"), ("pairs.jsonl", ""), ("pairs.csv", f"{','.join(ROW)}\n")],
+    ids=["a bad row", "no row", "a header alone"],
+)
+def test_file_without_a_good_row_fails(name: str, text: str) -> None:
+    Path(name).write_text(text)
+    result = cost("evaluations", "import", name)
     assert result.exit_code == 1
     assert "0 new" in result.stdout

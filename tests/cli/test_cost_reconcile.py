@@ -68,6 +68,13 @@ def test_reconcile_of_sides_that_differ_fails_and_shows_where(engine: sa.Engine)
     )
 
 
+def test_reconcile_names_the_models_that_leave_our_dollars_unknown(engine: sa.Engine) -> None:
+    day = reported(engine, 1_000_000)
+    load(engine, [event(NOW - day.start - HOUR, now=NOW, model="mystery", input_tokens=0, output_tokens=0)], at=NOW)
+    told = f"openai {day.start:%Y-%m-%d}: our dollars are unknown, as requests have no price: mystery"
+    assert reconcile().stdout.splitlines()[-1] == told
+
+
 def test_reconcile_looks_back_as_far_as_asked(engine: sa.Engine) -> None:
     reported(engine, 2_000_000, days_ago=9)
     assert reconcile().exit_code == 0

@@ -49,8 +49,26 @@ def test_reprice_as_json_has_sums_and_models() -> None:
     assert list(found["models"]) == ["openai/gpt-4o-mini"]
 
 
+def test_reprice_shows_what_had_no_price_as_unknown_and_not_as_free(engine: sa.Engine, tmp_path: Path) -> None:
+    load(engine, [event(HOUR, model="mystery", input_tokens=10**6, output_tokens=0)])
+    (tmp_path / "watchkeeper.yaml").write_text(DEAL.replace("gpt-4o-mini", "mystery"))
+    found = json.loads(reprice("--json").stdout)
+    for change in (found["changed"], found["models"]["openai/mystery"]):
+        assert (change["before_usd"], change["after_usd"], change["change_usd"]) == (None, 1, None)
+    (tmp_path / "watchkeeper.yaml").write_text("prices: []\n")
+    lines = [" ".join(line.split()) for line in reprice().stdout.splitlines()]
+    assert lines[0] == "3 requests of 1 days: 1 changed, from $1.00 to unknown"
+    assert lines[-1] == "openai/mystery 1 $1.00 unknown unknown 0 1"
+
+
 def test_reprice_of_another_model_changes_nothing() -> None:
     assert reprice("--model", "gpt-4o").stdout.startswith("1 requests of 1 days: 0 changed")
+
+
+@pytest.mark.parametrize("name", ["gpt-nope", "anthropic/gpt-4o"])
+def test_reprice_refuses_a_model_that_no_request_is_of(name: str) -> None:
+    with pytest.raises(InvalidValue, match=f"--model: '?{name}'? is not a model that requests of these days are of"):
+        reprice("--model", name)
 
 
 @pytest.mark.parametrize("name", ["\udcff", "x" * 513], ids=["half a character", "too long"])

@@ -40,7 +40,7 @@ PROJECTED = ProjectedCosts(
 ALERT = Alert(
     alert_id="spend:total:1", rule="spend", key="total", tier=Tier.CRITICAL, state=State.FIRING, since=NOW - HOUR,
     fired_at=NOW, revision=1, value=2.4, limit=2.0, summary=Summary("Spend", "$247.00 in 3 h, 2.4x normal", "2x"),
-    evidence={"cause": "requests 2.4x normal"},
+    evidence={"cause": "requests, $144.00 more than normal"},
 )  # fmt: skip
 CHECKS = [
     Checked("events", "vendor is known", "critical", "passed", None, None),
@@ -180,7 +180,7 @@ def test_report_of_a_day_on_which_nothing_happened(played: Played, capsys: pytes
         pytest.param("  search-api: unknown replicas (no signal is fresh)", id="an unknown number of replicas"),
         pytest.param("┃ CRITICAL · Spend $247.00 in 3 h, 2.4x normal (limit 2x) · total", id="an alert with its tier"),
         pytest.param("    1 h 0 min, since 11:00 UTC · rule spend", id="the alert's details, set in"),
-        pytest.param("    Cause: requests 2.4x normal", id="its cause"),
+        pytest.param("    Cause: requests, $144.00 more than normal", id="its cause"),
         pytest.param("┃ INFO · Canary v2 starts: plan careful", id="a notice"),
         pytest.param(
             "  7 embeddings warmed for $0.0042; calls they answered would have cost $0.02", id="what warming cost"

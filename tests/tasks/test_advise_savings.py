@@ -59,6 +59,22 @@ def test_what_the_log_does_not_tell_is_unknown_and_not_nothing(engine: sa.Engine
     assert "1 calls have no price and are in no figure" in report_markdown(advised, NOW)
 
 
+@pytest.mark.parametrize(
+    ("untold", "saved", "reason"),
+    [
+        pytest.param(2, Decimal("0.008"), None, id="half of the calls tell their input"),
+        pytest.param(3, None, "2 of 5 calls tell their input (prompt_hash), which is too few", id="fewer do"),
+    ],
+)
+def test_cache_is_unknown_where_few_calls_tell_their_input(
+    engine: sa.Engine, settings: Settings, untold: int, saved: Decimal | None, reason: str | None
+) -> None:
+    load(engine, [embedding(YESTERDAY - number * HOUR, prompt_hash="a") for number in range(2)])
+    load(engine, [embedding() for _ in range(untold)])
+    found = by_lever(advise(engine, settings))[Lever.EMBEDDING_CACHE]
+    assert (found.saved_usd, found.alone_usd, found.reason) == (saved, saved, reason)
+
+
 def test_replay_goes_by_time_to_live_and_capacity(engine: sa.Engine, settings: Settings) -> None:
     # a at 0, 2 and 5 h; b at 1 h; an error of c at 3 h, c at 4 h
     asked = [("a", 0), ("b", 1), ("a", 2), ("c", 3), ("c", 4), ("a", 5)]

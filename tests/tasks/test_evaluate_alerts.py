@@ -218,7 +218,7 @@ def test_spend_fires_in_the_minutes_after_its_hour_with_its_cause(engine: sa.Eng
     [message] = rows_of(engine, t.outbox)
     ratio = (10 + 1) / (2 + 1)
     assert message.payload["text"] == f"CRITICAL · Spend $10.00 in an hour, {ratio:.1f}x normal (limit 2x) · total"
-    assert "*Cause*\nrequests 5.0x normal" in str(message.payload["attachments"]).replace("\\n", "\n")
+    assert "*Cause*\nrequests, $8.00 more than normal" in str(message.payload["attachments"]).replace("\\n", "\n")
 
 
 def test_quality_is_pinned_then_a_drop_is_told(engine: sa.Engine, evaluate: Evaluate) -> None:

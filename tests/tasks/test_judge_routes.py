@@ -100,7 +100,7 @@ def test_table_of_models_shows_all_that_was_judged(engine: sa.Engine, settings: 
         evaluate(engine, model, passed=passed)
     found = select(engine, settings)
     assert [tuple(row) for row in found.rows()] == [
-        ("(none)", LARGE, "$0.26", "", "", "", "", "", "chosen: in use"),
+        ("(unknown)", LARGE, "$0.26", "", "", "", "", "", "chosen: in use"),
         ("search", LARGE, "$0.26", "", "", "", "", "", "in use"),
         ("search", SMALL, "$0.02", "94%", "500", "+0.0 points", "-0.5 points", "5", "chosen: admitted"),
         ("search", "openai/nobody-knows", "unknown", "", "500", "+0.0 points", "-0.5 points", "5", "admitted"),

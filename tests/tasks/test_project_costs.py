@@ -7,12 +7,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from ops.cost.breakdown import CauseShares
 from ops.cost.projection import Method
+from ops.cost.report import Dimension
 from ops.cost.scopes import Scope, ScopeKind
+from ops.monitoring.rules.spend import Drivers
 from ops.window import Window, floor_day
 from tasks.project_costs import ProjectedCosts, daily, project_costs
+from tasks.report_costs import Asked, report_costs
 from tasks.settings import Settings
 from tasks.show_projection import report_markdown, summary
+from tasks.stores.measures import spend
 from tasks.stores.tables import cost_projections, ingest_sources, quality_checks, usage_hourly
 from tests.hand_made import DAY, HOUR, MIDNIGHT, MINUTE, NOW, event, hour_row, insert, load, rows_of, spend_daily
 
@@ -44,6 +49,24 @@ def test_projection_of_a_steady_month_is_arithmetic(engine: sa.Engine, settings:
         < projection.month_end.high80
         < projection.month_end.high95
     )
+
+
+def test_causes_of_the_week_are_those_of_a_report_and_of_the_alert(engine: sa.Engine, settings: Settings) -> None:
+    dear = [hour_row(HOUR + day * DAY, "10", events=10, tokens=100, feature="ask") for day in range(15)]
+    cheap = [hour_row(HOUR + day * DAY, "2", events=90, tokens=900, model="o3-mini", feature="new") for day in range(8)]
+    insert(engine, usage_hourly, [*dear, *cheap[1:]])
+    week = project(engine, settings).week
+    assert week is not None
+    assert week.causes == CauseShares(Decimal(7 * 2), Decimal(0), Decimal(0))  # the new feature alone
+    spans = {"window": Window(MIDNIGHT - 7 * DAY, MIDNIGHT), "before": Window(MIDNIGHT - 14 * DAY, MIDNIGHT - 7 * DAY)}
+    for by in (Dimension.MODEL, Dimension.FEATURE):
+        assert report_costs(engine, settings, Asked(by=by, **spans), NOW).causes == week.causes
+    with engine.begin() as connection:
+        connection.execute(sa.delete(usage_hourly).where(usage_hourly.c.feature == "new"))
+    insert(engine, usage_hourly, cheap[:1])
+    with engine.connect() as connection:
+        samples = {sample.key: sample for sample in spend(connection, "default", NOW, settings.alerting)}
+    assert samples["total"].drivers == Drivers(Decimal(2), Decimal(0), Decimal(0))
 
 
 def test_projection_is_kept_and_replaced_when_repeated(engine: sa.Engine, settings: Settings) -> None:

@@ -98,9 +98,48 @@ def test_reconciled_dollars_are_unknown_when_one_of_ours_is(engine: sa.Engine, s
     reported(
         engine, usage=[used("gpt-4o-mini", 1_000_000), used("nobody-knows-it", 1_000_000)], costs=[billed("x", "9")]
     )
-    [whole, *_] = reconcile(engine, settings).lines
+    done = reconcile(engine, settings)
+    [note] = done.notes()
+    assert note == "openai 2026-03-03: our dollars are unknown, as requests have no price: nobody-knows-it"
+    assert note in report_markdown(done, NOW)
+    [whole, *_] = done.lines
     assert whole.ours is not None
     assert (whole.ours.cost_usd, whole.agreement(0.05)) == (None, Agreement.AGREES)
+
+
+def test_reconciled_day_counts_what_has_no_output_by_its_input(engine: sa.Engine, settings: Settings) -> None:
+    small = "text-embedding-3-small"
+    load(
+        engine, [on_tuesday(output_tokens=500_000), on_tuesday(model=small, operation="embedding", output_tokens=None)]
+    )
+    embedded = used(small, 1_000_000, endpoint="embeddings", output_tokens=None, cached_tokens=None)
+    reported(engine, usage=[used("gpt-4o-mini", 1_000_000, output_tokens=500_000, cached_tokens=0), embedded], costs=[])
+    done = reconcile(engine, settings)
+    assert {line.model: line.coverage for line in done.lines} == {"": 1, "gpt-4o-mini": 1, small: 1}
+    [whole, *_] = done.lines
+    assert whole.theirs is not None
+    assert (whole.theirs.tokens, whole.theirs.cached_tokens) == (1_500_000 + 1_000_000, 0)
+    assert done.differing == []
+
+
+def test_reconciled_tokens_are_unknown_where_the_vendor_leaves_out_an_output(
+    engine: sa.Engine, settings: Settings
+) -> None:
+    load(engine, [on_tuesday(output_tokens=500_000), on_tuesday(model="gpt-4o", output_tokens=500_000)])
+    told, untold = used("gpt-4o", 1_000_000, output_tokens=500_000), used("gpt-4o-mini", 1_000_000, output_tokens=None)
+    reported(engine, usage=[told, untold], costs=[])
+    assert {line.model: line.coverage for line in reconcile(engine, settings).lines} == {
+        "": None, "gpt-4o": 1, "gpt-4o-mini": None,
+    }  # fmt: skip
+
+
+def test_summary_names_the_newest_days_that_differ(engine: sa.Engine, settings: Settings) -> None:
+    for back in range(2, 6):  # 3, 2 and 1 March, 28 February
+        day = Window(MIDNIGHT - back * DAY, MIDNIGHT - (back - 1) * DAY)
+        reported(engine, usage=[used("gpt-4o-mini", 10, window=day)], costs=[], days=day)
+    assert summary(reconcile(engine, settings)) == (
+        "4 days of vendors compared, 4 differ: openai 2026-03-03, openai 2026-03-02, openai 2026-03-01 and 1 more"
+    )
 
 
 def test_day_without_a_row_is_compared_when_the_vendor_reported_its_neighbours(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from random import Random
@@ -11,13 +12,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from ops.cost.breakdown import NO_CHANGE, CauseShares
 from ops.cost.report import Dimension, Each
 from ops.usage import UsageEvent
 from ops.window import Window
 from tasks.report_costs import Asked, report_costs
-from tasks.settings import Settings
+from tasks.settings import ComponentCost, Settings
 from tasks.stores.tables import usage_events
-from tests.hand_made import DAY, MIDNIGHT, NOW, event, load
+from tests.hand_made import DAY, MIDNIGHT, MINUTE, NOW, event, load
 
 SPAN = Window(MIDNIGHT - 9 * DAY, MIDNIGHT + DAY)  # of two months
 MODELS = (("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("anthropic", "claude-sonnet-4-5"), ("openai", "mystery"))
@@ -82,3 +84,25 @@ def test_causes_of_the_parts_and_of_the_whole_add_up_to_the_change(
         assert part.causes.change_usd == part.spend.usd - part.before.usd
         changes[part.key] += part.causes.change_usd
     assert sum(changes.values(), Decimal(0)) == change
+    assert report.mix is not None
+    assert report.mix.change_usd == 0
+    in_rows = sum((part.causes.requests_usd for part in report.parts if part.causes), report.mix.requests_usd)
+    assert in_rows == report.causes.requests_usd == by_model(engine, settings, asked).requests_usd
+    assert (report.mix == NO_CHANGE) is (by in {Dimension.MODEL, Dimension.VENDOR})
+
+
+def test_configured_component_costs_as_much_of_today_as_has_passed(engine: sa.Engine, settings: Settings) -> None:
+    load(engine, [event(DAY), event(MINUTE)])
+    rates = [ComponentCost(component="compute", usd_per_day=Decimal(24), usd_per_query=Decimal(1))]
+    asked = Asked(window=Window(MIDNIGHT - DAY, MIDNIGHT + DAY), by=Dimension.COMPONENT)
+    report = report_costs(engine, settings.model_copy(update={"component_costs": rates}), asked, NOW)  # it is noon
+    assert report.components == {"compute": 24 + 12 + 1 + 1}
+
+
+def by_model(engine: sa.Engine, settings: Settings, asked: Asked) -> CauseShares:
+    """Add up the causes of the rows of a report by model."""
+    found = NO_CHANGE
+    for part in report_costs(engine, settings, replace(asked, by=Dimension.MODEL), NOW).parts:
+        assert part.causes is not None
+        found = found.plus(part.causes)
+    return found

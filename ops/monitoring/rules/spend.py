@@ -23,21 +23,21 @@ TOTAL = "total"
 
 @dataclass(frozen=True, slots=True)
 class Drivers:
-    """How many times normal each factor is of: cost = requests x tokens/request x $/token."""
+    """What each factor of cost = requests x tokens/request x $/token added to a normal hour, over all models."""
 
-    requests: float
-    tokens_per_request: float
-    usd_per_token: float
+    requests_usd: Decimal
+    tokens_per_request_usd: Decimal
+    price_per_token_usd: Decimal
 
     def cause(self) -> str:
-        """Name the factor that rose most."""
+        """Name the factor that added most."""
         factors = {
-            "requests": self.requests,
-            "tokens per request": self.tokens_per_request,
-            "$ per token": self.usd_per_token,
+            "requests": self.requests_usd,
+            "tokens per request": self.tokens_per_request_usd,
+            "$ per token": self.price_per_token_usd,
         }
         name = max(factors, key=lambda factor: factors[factor])
-        return f"{name} {factors[name]:.1f}x normal"
+        return f"{name}, {usd(factors[name])} more than normal"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops.cost.breakdown import CauseShares, PeriodUsage, break_down
+from ops.cost.breakdown import NO_CHANGE, CauseShares, PeriodUsage, break_down, break_down_by_model
 from ops.errors import InvalidValue
 
 
@@ -61,6 +61,24 @@ def test_break_down_backwards_is_its_negative(before: PeriodUsage, after: Period
     there, back = break_down(before, after), break_down(after, before)
     assert float(there.requests_usd + back.requests_usd) == pytest.approx(0, abs=1e-6)
     assert float(there.price_per_token_usd + back.price_per_token_usd) == pytest.approx(0, abs=1e-6)
+
+
+def test_break_down_by_model_names_no_price_when_a_cheap_model_joins() -> None:
+    dear, cheap = usage(100, 1_000, "10"), usage(900, 9_000, "2")
+    assert break_down_by_model({"dear": dear}, {"dear": dear, "cheap": cheap}) == CauseShares(
+        Decimal(2), Decimal(0), Decimal(0)
+    )
+    assert break_down(dear, usage(1_000, 10_000, "12")).price_per_token_usd < -20  # what it would be of all together
+    assert break_down_by_model({}, {}) == NO_CHANGE
+
+
+@settings(deadline=None)
+@given(before=st.dictionaries(st.sampled_from("abc"), PERIODS), after=st.dictionaries(st.sampled_from("abc"), PERIODS))
+def test_break_down_by_model_adds_up_to_the_last_digit(
+    before: dict[str, PeriodUsage], after: dict[str, PeriodUsage]
+) -> None:
+    costs = [sum((one.cost_usd for one in side.values()), Decimal(0)) for side in (after, before)]
+    assert break_down_by_model(before, after).change_usd == costs[0] - costs[1]
 
 
 @pytest.mark.parametrize("field", ["requests", "tokens", "cost_usd"])

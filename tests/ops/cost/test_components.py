@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from ops.cost.components import Component, Rate, component_of, configured_costs, note
+from ops.cost.components import Component, DayUse, Rate, component_of, configured_costs, note
 
-QUERIES = {date(2026, 11, 1): 100, date(2026, 11, 2): 0, date(2026, 11, 3): 50}
+QUERIES = {date(2026, 11, 1): DayUse(100), date(2026, 11, 2): DayUse(0), date(2026, 11, 3): DayUse(50)}
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,12 @@ def test_rates_of_a_component_add_up_over_the_days_and_queries_they_are_of() -> 
     assert configured_costs(rates, QUERIES) == {
         Component.COMPUTE: 3 * 12 + 3, Component.VECTOR_DATABASE: (0 + 50) * Decimal("0.001"),
     }  # fmt: skip
+
+
+def test_rate_of_today_is_of_as_much_of_it_as_has_passed() -> None:
+    rate = Rate(component=Component.COMPUTE, usd_per_day=Decimal(12), usd_per_query=Decimal("0.01"))
+    uses = {date(2026, 11, 1): DayUse(100), date(2026, 11, 2): DayUse(30, passed=Decimal("0.25"))}
+    assert rate.cost(uses) == (12 + 1) + (12 // 4 + Decimal("0.30"))
 
 
 def test_component_without_a_rate_is_unknown_not_free() -> None:

@@ -112,5 +112,6 @@ def test_whole_days_are_the_newest_first() -> None:
     assert old.model == WHOLE_DAY
 
 
-def test_sums_add_input_and_output() -> None:
-    assert [Sums(input_tokens=3, output_tokens=4).tokens, Sums(input_tokens=3).tokens, Sums().tokens] == [7, 3, None]
+def test_sums_add_input_and_output_where_both_are_told() -> None:
+    told = [Sums(input_tokens=3, output_tokens=4), Sums(input_tokens=3), Sums(output_tokens=4), Sums()]
+    assert [side.tokens for side in told] == [3 + 4, None, None, None]

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.cost.report import Part, Spend, causes, parts, with_rest
+from ops.cost.breakdown import CauseShares
+from ops.cost.report import Before, Part, Spend, causes, parts, with_rest
 
 AMOUNTS = st.decimals(0, 10**6, places=12)
 
@@ -46,10 +47,11 @@ def test_parts_add_up_to_the_whole_of_each_time_with_what_is_unknown(known, rest
 @given(before=KEYED, after=KEYED)
 def test_causes_of_the_parts_add_up_to_the_change_exactly(before, after) -> None:
     whole = {"2026-11": add_up(list(after.values()))}
-    found = parts(after, whole, before)
+    found = parts(after, whole, Before(before, {}))
     change = sum((part.causes.change_usd for part in found if part.causes), Decimal(0))
     assert change == add_up(list(after.values())).usd - add_up(list(before.values())).usd
-    assert causes(add_up(list(before.values())), add_up(list(after.values()))).change_usd == change
+    models = [{f"{key}": spend for key, spend in side.items()} for side in (before, after)]
+    assert causes(*models).change_usd == change
 
 
 def test_parts_come_dearest_first_the_unknown_one_behind_its_equals() -> None:
@@ -60,14 +62,29 @@ def test_parts_come_dearest_first_the_unknown_one_behind_its_equals() -> None:
     assert [part.causes for part in found] == [None] * 3
 
 
+def test_parts_that_are_times_come_in_their_order() -> None:
+    sums = {(day, None): Spend(1, 0, Decimal(usd)) for day, usd in (("03", 1), ("01", 2), ("02", 3))}
+    found = parts(sums, {None: Spend(3, 0, Decimal(6))}, in_time=True)
+    assert [part.key for part in found] == ["01", "02", "03"]
+
+
 def test_part_of_one_span_only_began_or_ended() -> None:
     spend = Spend(10, 0, Decimal(5), 100, 0, 100)
-    began, ended = parts({("new", None): spend}, {None: spend}, {("old", None): spend})
+    began, ended = parts({("new", None): spend}, {None: spend}, Before({("old", None): spend}, {}))
     assert (began.key, began.spend, began.before) == ("new", spend, Spend())
     assert (ended.key, ended.spend, ended.before, ended.share) == ("old", Spend(), spend, 0)
     assert began.causes
     assert ended.causes
     assert (began.causes.requests_usd, ended.causes.requests_usd) == (5, -5)
+
+
+def test_part_whose_models_are_told_apart_changed_for_their_causes() -> None:
+    one, two = Spend(1, 0, Decimal(1), 10, 0, 10), Spend(2, 0, Decimal(2), 20, 0, 20)
+    why = CauseShares(Decimal(7), Decimal(-3), Decimal(-3))
+    told, untold = parts({("a", None): two, ("b", None): two}, {None: two}, Before(
+        {("a", None): one, ("b", None): one}, {("a", None): why}))  # fmt: skip
+    assert told.causes == why
+    assert untold.causes == CauseShares(Decimal(1), Decimal(0), Decimal(0))
 
 
 def test_share_of_nothing_spent_is_unknown() -> None:

@@ -12,7 +12,7 @@ from ops.monitoring.rules.availability import TrafficSample
 from ops.monitoring.rules.cache import CacheSample
 from ops.monitoring.rules.latency import LatencySample
 from ops.monitoring.rules.prices import PriceSample
-from ops.monitoring.rules.spend import Drivers, SpendSample
+from ops.monitoring.rules.spend import SpendSample
 from ops.proportions import Share
 from tasks.settings import Alerting
 from tasks.stores import measures
@@ -244,12 +244,23 @@ def test_spend_history_is_of_three_weeks(engine: sa.Engine) -> None:
 def test_spend_drivers_compare_with_the_same_hours_of_a_week(engine: sa.Engine) -> None:
     usual = [hour_row(HOUR + k * DAY, "7", events=70, tokens=700) for k in range(1, 8)]
     older = [hour_row(HOUR + 8 * DAY, "500", events=1, tokens=1)]
-    insert(engine, usage_hourly, [*usual, *older, hour_row(HOUR, "84", events=140, tokens=2800)])
-    assert by_key(engine, "spend")["total"].drivers == Drivers(
-        requests=140 / 70,
-        tokens_per_request=(2800 / 140) / (700 / 70),
-        usd_per_token=pytest.approx((84 / 2800) / (7 / 700)),  # type: ignore[arg-type]
-    )
+    insert(engine, usage_hourly, [*usual, *older, hour_row(HOUR, "56", events=140, tokens=2800)])
+    # Twice the requests, twice the tokens in each and twice the price: $49 more, a third each.
+    assert causes(engine, "total") == [pytest.approx(49 / 3)] * 3
+
+
+def test_spend_drivers_are_of_each_model(engine: sa.Engine) -> None:
+    dear = [hour_row(HOUR + k * DAY, "10", events=10, tokens=100, feature="ask") for k in range(8)]
+    insert(engine, usage_hourly, [*dear, hour_row(HOUR, "2", events=90, tokens=900, model="cheap", feature="new")])
+    assert causes(engine, "total") == [2, 0, 0]  # all together a token costs $12 / 1,000 after $10 / 100
+    found = by_key(engine, "spend")["feature:ask"]
+    assert found.drivers is None  # it costs what it always did
+
+
+def causes(engine: sa.Engine, key: str) -> list[float]:
+    found = by_key(engine, "spend")[key].drivers
+    assert found
+    return [float(amount) for amount in (found.requests_usd, found.tokens_per_request_usd, found.price_per_token_usd)]
 
 
 @pytest.mark.parametrize(
@@ -260,7 +271,7 @@ def test_spend_drivers_compare_with_the_same_hours_of_a_week(engine: sa.Engine) 
         pytest.param({"cost": "0"}, id="no cost"),
     ],
 )
-def test_spend_names_no_driver_where_a_factor_is_nothing(engine: sa.Engine, now: dict[str, Any]) -> None:
+def test_spend_names_no_driver_of_an_hour_that_costs_no_more(engine: sa.Engine, now: dict[str, Any]) -> None:
     latest = hour_row(HOUR, **{"cost": "1", **now})
     insert(engine, usage_hourly, [latest, *(hour_row(HOUR + k * DAY, "1") for k in range(1, 8))])
     assert by_key(engine, "spend")["total"].drivers is None

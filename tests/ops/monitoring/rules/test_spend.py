@@ -64,27 +64,31 @@ def test_spend_of_a_first_week_is_never_a_spike(history: list[float], cost: int)
     assert (found.status, found.tier) == (Status.INSUFFICIENT_DATA, None)
 
 
+def drivers(*usd: str) -> Drivers:
+    return Drivers(*map(Decimal, usd))
+
+
 def test_spend_tells_the_dollars_and_the_cause() -> None:
-    condition = evaluate(replace(sample("247"), drivers=Drivers(1.1, 2.0, 1.05)))
+    condition = evaluate(replace(sample("247"), drivers=drivers("12", "128", "7")))
     assert condition.summary == Summary("Spend", "$247.00 in an hour, 2.4x normal", "2x")  # (247 + 5) / (100 + 5)
     assert condition.value == pytest.approx(2.4)
     assert condition.evidence == {
         "blast_radius": "$147.00 more than normal in an hour",
-        "cause": "tokens per request 2.0x normal",
+        "cause": "tokens per request, $128.00 more than normal",
         "normal": "$100.00",
         "dearest_hour_of_the_week": "$100.00",
     }
 
 
 @pytest.mark.parametrize(
-    ("drivers", "cause"),
+    ("measured", "cause"),
     [
-        (Drivers(3.0, 1.0, 1.0), "requests 3.0x normal"),
-        (Drivers(0.9, 1.0, 1.7), "$ per token 1.7x normal"),
+        (("30", "0", "0"), "requests, $30.00 more than normal"),
+        (("-9", "1", "1.70"), "$ per token, $1.70 more than normal"),
     ],
 )
-def test_drivers_name_what_rose_most(drivers: Drivers, cause: str) -> None:
-    assert drivers.cause() == cause
+def test_drivers_name_what_added_most(measured: tuple[str, ...], cause: str) -> None:
+    assert drivers(*measured).cause() == cause
 
 
 @pytest.mark.parametrize(
@@ -122,8 +126,8 @@ def test_spend_with_an_immature_baseline_keeps_only_an_absolute_limit(limit: Dec
 
 
 def test_spend_with_an_immature_baseline_still_names_the_cause() -> None:
-    condition = evaluate(replace(IMMATURE, absolute_limit_usd=Decimal(1), drivers=Drivers(4, 1, 1)))
-    assert condition.evidence == {"cause": "requests 4.0x normal"}
+    condition = evaluate(replace(IMMATURE, absolute_limit_usd=Decimal(1), drivers=drivers("400", "1", "1")))
+    assert condition.evidence == {"cause": "requests, $400.00 more than normal"}
 
 
 @pytest.mark.parametrize("floor", ["0", "-1"])
