@@ -9,31 +9,26 @@ for themselves at most, its shared buffers (128 MB) beside. On a clean day no ch
 
 from __future__ import annotations
 
-import argparse
-import json
 import resource
 import statistics
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psutil
 import sqlalchemy as sa
+from bench import asked, database, save
 
 from ops.monitoring.data_quality import SUITES
 from tasks.check_quality import check_quality
-from tasks.embedded_postgres import Cluster
 from tasks.price_usage import Pricer
 from tasks.project_costs import project_costs
 from tasks.rebuild_rollups import rebuild_day
 from tasks.reprice_usage import reprice_day
-from tasks.resources import create_database
 from tasks.settings import Settings, Source
 from tasks.stores import profiles, schema, source_states, usage
 from tasks.stores.repricing import Day
@@ -62,31 +57,16 @@ SELECT :tenant, 'chatcmpl-' || md5(n::text), :start + n * interval '1 day' / :ro
 
 def main() -> None:
     """Measure and print."""
-    arguments = _arguments()
-    with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder) / "home").use() as cluster:
-        create_database(cluster.url("postgres"), "bench")
-        engine = sa.create_engine(cluster.url("bench"))
+    arguments = asked(__doc__)
+    with database() as engine:
         _fill(engine, arguments.rows)
         result = _measure(engine) | {"rows": arguments.rows}
-        engine.dispose()
     for name, seconds in result["seconds"].items():
         print(f"  {name:<14}{seconds:8.2f} s")
     print(f"  peak memory: {result['peak_mb']:.0f} MB here, {result['postgres_mb']:.0f} MB in Postgres")
     print(f"  {result['checks']} checks of {arguments.rows:,} events; failed: {', '.join(result['failed']) or 'none'}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2))
+    save(result, arguments.json)
     sys.exit(1 if result["failed"] else 0)
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--quick", action="store_true", help="50,000 rows")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    arguments = parser.parse_args()
-    if arguments.quick:
-        arguments.rows = 50_000
-    return arguments
 
 
 def _fill(engine: sa.Engine, rows: int) -> None:

@@ -9,7 +9,6 @@ dlt is measured when it is installed (`make bench` does that).
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import importlib.util
 import json
@@ -29,6 +28,7 @@ from random import Random
 from typing import Any
 
 import sqlalchemy as sa
+from bench import asked, save
 
 from tasks.embedded_postgres import Cluster, binaries
 from tasks.load_file import load_file
@@ -47,7 +47,7 @@ MODELS = (("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("anthropic", "claude
 
 def main() -> None:
     """Measure and print."""
-    arguments = _arguments()
+    arguments = asked(__doc__)
     with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder) / "home").use() as cluster:
         create_database(cluster.url("postgres"), "bench")
         bench = Bench(cluster.url("bench"), Path(folder), arguments.rows)
@@ -56,19 +56,7 @@ def main() -> None:
         rate = result["rows"] / seconds
         print(f"  {name:<26}{seconds:8.2f} s {rate:12,.0f} rows/s   {result['ratios_to_copy'][name]:.2f} of \\copy")
     print(f"  two loaders are {result['two_loaders']:.2f}x one; peak memory of a load {result['peak_mb']:.0f} MB")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2))
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--quick", action="store_true", help="50,000 rows")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    arguments = parser.parse_args()
-    if arguments.quick:
-        arguments.rows = 50_000
-    return arguments
+    save(result, arguments.json)
 
 
 class Bench:

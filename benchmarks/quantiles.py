@@ -10,26 +10,21 @@ histogram, the same by `percentile_cont`, and every metric of the catalogue by m
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from bench import asked, database, save
 
 from ops.monitoring.histogram import Histogram
 from ops.monitoring.metrics import WINDOWS
 from ops.monitoring.readings import Dimension
 from ops.window import Window
-from tasks.embedded_postgres import Cluster
 from tasks.read_metrics import Asked, read_metrics
 from tasks.rebuild_rollups import rebuild_day
-from tasks.resources import create_database
 from tasks.settings import Settings
 from tasks.stores import metrics, schema, usage
 
@@ -66,33 +61,18 @@ SELECT :tenant, 'chatcmpl-' || md5(n::text), :start + n * interval '30 days' / :
 
 def main() -> None:
     """Measure and print."""
-    arguments = _arguments()
-    with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder) / "home").use() as cluster:
-        create_database(cluster.url("postgres"), "bench")
-        engine = sa.create_engine(cluster.url("bench"))
+    arguments = asked(__doc__)
+    with database() as engine:
         _fill(engine, arguments.rows)
         result = {"rows": arguments.rows, "errors": _errors(engine), "seconds": _seconds(engine)}
-        engine.dispose()
     for shape, errors in result["errors"].items():
         print(f"  {shape:<12}" + "".join(f"{name} {error:8.3%}   " for name, error in errors.items()))
     for name, seconds in result["seconds"].items():
         print(f"  {name:<44}{1000 * seconds:10,.0f} ms")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2))
+    save(result, arguments.json)
     worst = max(error for errors in result["errors"].values() for error in errors.values())
     if worst > 0.01 or any(errors["largest"] for errors in result["errors"].values()):
         raise SystemExit(f"  a quantile is {worst:.3%} off, or a largest is not exact")
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--quick", action="store_true", help="50,000 rows")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    arguments = parser.parse_args()
-    if arguments.quick:
-        arguments.rows = 50_000
-    return arguments
 
 
 def _fill(engine: sa.Engine, rows: int) -> None:

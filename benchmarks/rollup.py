@@ -11,28 +11,23 @@ a contract changes every one, which rewrites a million rows. Each ends with the 
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from bench import asked, database, save
 
 from ops.cost.overrides import PriceOverride
 from ops.window import Window
-from tasks.embedded_postgres import Cluster
 from tasks.price_usage import Pricer
 from tasks.rebuild_rollups import rebuild_day
 from tasks.report_costs import Asked, report_costs
 from tasks.reprice_usage import reprice_day
-from tasks.resources import create_database
 from tasks.settings import Settings
 from tasks.stores import schema, usage
 from tasks.stores.repricing import Day
@@ -68,28 +63,13 @@ SELECT :tenant, 'chatcmpl-' || md5(n::text), :start + n * interval '1 day' / :ro
 
 def main() -> None:
     """Measure and print."""
-    arguments = _arguments()
-    with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder) / "home").use() as cluster:
-        create_database(cluster.url("postgres"), "bench")
-        engine = sa.create_engine(cluster.url("bench"))
+    arguments = asked(__doc__)
+    with database() as engine:
         result = Bench(engine, arguments.rows).measure()
-        engine.dispose()
     for name, seconds in result["seconds"].items():
         ratios = ", ".join(f"{ratios[name]:.2f} of {plain}" for plain, ratios in result["ratios"].items())
         print(f"  {name:<18}{seconds:8.3f} s   {ratios}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2))
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--quick", action="store_true", help="50,000 rows")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    arguments = parser.parse_args()
-    if arguments.quick:
-        arguments.rows = 50_000
-    return arguments
+    save(result, arguments.json)
 
 
 class Bench:

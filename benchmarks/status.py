@@ -10,7 +10,6 @@ beside them the processor time of the command alone, which other work on the mac
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import resource
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from bench import asked, save
 
 from ops.window import floor_day
 from tasks.embedded_postgres import Cluster
@@ -101,7 +101,7 @@ SELECT :tenant, step, now() FROM unnest(ARRAY['keep-watch', 'ingest-usage', 'eva
 
 def main() -> None:
     """Measure and print."""
-    arguments = _arguments()
+    arguments = asked(__doc__, rows=10_000_000, quick=300_000)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         (place / "watchkeeper.yaml").write_text(CONFIG)
@@ -114,19 +114,7 @@ def main() -> None:
         f"  status: first {result['first_s']:.2f} s, median {result['median_s']:.2f} s, worst {result['worst_s']:.2f} s"
         f" (limit {LIMIT_S} s); {result['processor_s']:.2f} s of a processor for the command alone"
     )
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2))
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--quick", action="store_true", help="300,000 rows")
-    parser.add_argument("--json", type=Path, metavar="FILE")
-    arguments = parser.parse_args()
-    if arguments.quick:
-        arguments.rows = 300_000
-    return arguments
+    save(result, arguments.json)
 
 
 def _build(engine: sa.Engine, rows: int) -> dict[str, Any]:
