@@ -10,7 +10,7 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
-from ops.cost.projection import Projection, Spread
+from ops.cost.projection import Method, Projection, Spread
 from ops.cost.scopes import Scope
 from ops.money import usd
 from ops.status import Level
@@ -70,12 +70,24 @@ class Standing:
         return None if self.projection is None else self.projection.exhausts(self.budget_usd)
 
     def events(self) -> list[BudgetEvent]:
-        """Return what has come to pass, the gravest first; with under 14 days of history nothing is foretold."""
+        """Return what has come to pass or is foretold, the gravest first."""
         found = {event for event, share in _SHARES.items() if self.spent_usd >= share * self.budget_usd}
-        if self.projection is not None and not self.projection.low_history:
-            state = judge(self.projection, self.budget_usd)
-            found |= {event for event in BudgetEvent if event.value == state.value}
+        found |= {event for event in BudgetEvent if self._is_foretold and event.value == self.state}
         return [event for event in BudgetEvent if event in found]
+
+    @property
+    def state(self) -> BudgetState | None:
+        """How it stands; None where nobody projects it, and it is not crossed yet."""
+        if self.projection is not None:
+            return judge(self.projection, self.budget_usd)
+        return BudgetState.CROSSED if self.spent_usd > self.budget_usd else None
+
+    @property
+    def _is_foretold(self) -> bool:
+        """Of under 14 days only what the whole of their wide interval says, and never by the pace of a few hours."""
+        if self.projection is None or self.projection.method is Method.RUN_RATE:
+            return False
+        return not self.projection.low_history or self.state is BudgetState.WILL_BE_CROSSED
 
     def words(self, event: BudgetEvent) -> tuple[str, str]:
         """Return a title and a detail of an event for people."""

@@ -85,10 +85,33 @@ def test_budget_events_of_what_is_projected(
     assert (found.events(), found.exhausted_on) == (events, exhausted)
 
 
-def test_budget_of_a_new_account_foretells_nothing() -> None:
+@pytest.mark.parametrize(
+    ("budget", "events"),
+    [
+        # 6 days of $10, 15 to come: 60 + 150 x 0.45 = 127.50 to 60 + 150 x 6 = 960
+        pytest.param("127", [BudgetEvent.WILL_BE_CROSSED], id="below the whole of the wide interval"),
+        pytest.param("128", [], id="somewhere in it"),
+        pytest.param("961", [], id="above it"),
+    ],
+)
+def test_budget_of_a_new_account_is_foretold_only_when_it_is_certain_to_be_crossed(
+    budget: str, events: list[BudgetEvent]
+) -> None:
     history = [DaySpend(date(2026, 11, 10) + timedelta(days=day), Decimal(10)) for day in range(6)]
-    found = standing("65", "60", project_month(history, Decimal(0), MONTH, NOW))
-    assert BudgetEvent.WILL_BE_CROSSED not in found.events()
+    assert standing(budget, "60", project_month(history, Decimal(0), MONTH, NOW)).events() == events
+
+
+def test_budget_is_not_foretold_by_the_pace_of_a_few_hours() -> None:
+    found = standing("100", "10", project_month([], Decimal(10), MONTH, NOW + timedelta(hours=2)))
+    assert (found.events(), found.state) == ([], BudgetState.WILL_BE_CROSSED)
+
+
+@pytest.mark.parametrize(
+    ("spent", "state"),
+    [pytest.param("101", BudgetState.CROSSED, id="crossed"), pytest.param("100", None, id="nobody knows")],
+)
+def test_budget_that_nobody_projects_stands_by_what_is_spent(spent: str, state: BudgetState | None) -> None:
+    assert standing("100", spent).state is state
 
 
 def test_budget_is_told_in_words(projection: Projection) -> None:
