@@ -33,7 +33,7 @@ def test_month_that_will_cross_its_budget_is_told_once_with_the_day(engine: sa.E
     [message] = rows_of(engine, outbox)
     assert (message.tier, "exhausted on 2026-03-18" in str(message.payload)) == ("warning", True)
     assert [(row.event, row.spent_usd, str(row.exhausted_on)) for row in rows_of(engine, budget_events)] == [
-        ("will be crossed", 48, "2026-03-18")  # 48 + 6 of today's half + 12 * 12 on the 17th
+        ("will be crossed", 48, "2026-03-18")  # 48 + 12 * 12 on the 17th, + 8 of the 18th
     ]
 
 
@@ -108,7 +108,7 @@ def test_negotiated_prices_are_those_that_budgets_are_projected_by(engine: sa.En
     load(engine, [event(number * DAY, now=now, **usage) for number in range(1, 16)], at=now, overrides=own.overrides)
     [standing] = check(engine, own, {"monthly_usd": 10_000}, now=now).standings
     assert standing.projection is not None
-    assert float(standing.projection.month_end.expected) == pytest.approx(15 * 50 + 10.5 * 50)  # 50 $ a day, always
+    assert float(standing.projection.month_end.expected) == pytest.approx(15 * 50 + 11 * 50)  # 50 $ a day, at 12:00
 
 
 @pytest.mark.parametrize(
