@@ -11,7 +11,8 @@ from prefect.states import Completed
 
 from flows.watch import watch
 from tasks import project_costs as tasks
-from tasks.show_projection import report_markdown, summary
+from tasks.show_projection import report_markdown
+from tasks.tabulate_costs import summary
 
 
 @flow(name="project-costs", validate_parameters=False)

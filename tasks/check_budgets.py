@@ -51,19 +51,31 @@ def check_budgets(engine: sa.Engine, settings: Settings, now: datetime) -> Check
     """
     with engine.begin() as connection:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        needs_days = any(budget.monthly_usd is not None and budget.scope != "user" for budget in settings.budgets)
-        month = Window.month_of(now, settings.zone)
         done = CheckedBudgets(held=quality_checks.hold(connection, settings.tenant, Use.PROJECTIONS, now))
-        foretells = needs_days and done.held is None
-        days = daily(connection, settings.tenant, now, month, overrides=settings.overrides) if foretells else {}
-        for budget in settings.budgets:
-            for window in _windows(budget, settings.zone, now):
-                for standing in measure_budget(connection, settings, budget, window, now):
-                    judged = _projected(standing, days, now)
-                    if not judged.is_over:
-                        done.standings.append(judged)
-                    _tell_new(connection, settings, judged, now, done)
+        for standing in _standings(connection, settings, now, done.held):
+            if not standing.is_over:
+                done.standings.append(standing)
+            _tell_new(connection, settings, standing, now, done)
     return done
+
+
+def budget_standings(engine: sa.Engine, settings: Settings, now: datetime) -> CheckedBudgets:
+    """Judge every budget of the settings as of `now`, and tell nobody."""
+    with engine.connect() as connection:
+        held = quality_checks.hold(connection, settings.tenant, Use.PROJECTIONS, now)
+        found = _standings(connection, settings, now, held)
+        return CheckedBudgets([standing for standing in found if not standing.is_over], held=held)
+
+
+def _standings(connection: sa.Connection, settings: Settings, now: datetime, held: str | None) -> Iterator[Standing]:
+    needs_days = any(budget.monthly_usd is not None and budget.scope != "user" for budget in settings.budgets)
+    month = Window.month_of(now, settings.zone)
+    foretells = needs_days and held is None
+    days = daily(connection, settings.tenant, now, month, overrides=settings.overrides) if foretells else {}
+    for budget in settings.budgets:
+        for window in _windows(budget, settings.zone, now):
+            for standing in measure_budget(connection, settings, budget, window, now):
+                yield _projected(standing, days, now)
 
 
 def _windows(budget: Budget, zone: ZoneInfo, now: datetime) -> Iterator[Window]:

@@ -1,7 +1,7 @@
 """Project the month's and the next seven days' cost from the daily roll-up, in all and by part, and keep it.
 
 Before it: `tasks/load_file.py` priced and rolled up. Between: `ops.cost.projection` decides. After it:
-`tasks/show_projection.py` draws and writes what people see.
+`tasks/show_projection.py` draws and `tasks/tabulate_costs.py` writes what people see.
 """
 
 from __future__ import annotations
@@ -59,28 +59,40 @@ class ProjectedCosts:
     week: CostReport | None = None  # the last seven full days, compared with the seven before
     paid: Mapping[datetime, Decimal] = field(default_factory=dict)  # the month, by UTC midnight
     blocked_by: str | None = None  # why nobody should rely on it
+    gaps: Mapping[Scope, int] = field(default_factory=dict)  # the month's events without a price
+
+    def dearest_first(self) -> list[tuple[Scope, Projection]]:
+        """Return every projection: the total, then the parts by what they will cost."""
+        whole = [] if self.projection is None else [(TOTAL, self.projection)]
+        return [*whole, *sorted(self.parts.items(), key=lambda part: (-part[1].month_end.expected, part[0]))]
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def project_costs(engine: sa.Engine, settings: Settings, now: datetime) -> ProjectedCosts:
+    """Project the cost of the calendar month of `now`, and keep what was projected."""
+    projected = projected_costs(engine, settings, now)
+    made = dict(projected.dearest_first())
+    with engine.begin() as connection:
+        flaws = costs.Flaws(projected.gaps, projected.blocked_by)
+        costs.save_projections(connection, settings.tenant, made, now, flaws)
+    return projected
+
+
+def projected_costs(engine: sa.Engine, settings: Settings, now: datetime) -> ProjectedCosts:
     """Project the cost of the calendar month of `now`, in the settings' time zone, at the prices of now."""
     month = Window.month_of(now, settings.zone)
-    with engine.begin() as connection:
+    with engine.connect() as connection:
         days = daily(connection, settings.tenant, now, month, overrides=settings.overrides)
         events, unpriced, _ = costs.totals(connection, settings.tenant, Window(month.start, now))
         whole = _to_the_microsecond(connection, settings.tenant, days.get(TOTAL, ScopeDays([], _ZERO, {})), month, now)
-        projection = project_month(whole.history, whole.today_usd, month, now, _sum(whole.paid), whole.hours)
-        parts = _parts(days, month, now)
-        made = parts if projection is None else {TOTAL: projection, **parts}
         blocked_by = quality_checks.hold(connection, settings.tenant, Use.PROJECTIONS, now)
-        gaps = {scope: known.unpriced_events for scope, known in days.items()}
-        costs.save_projections(connection, settings.tenant, made, now, costs.Flaws(gaps, blocked_by))
+    projection = project_month(whole.history, whole.today_usd, month, now, _sum(whole.paid), whole.hours)
     budget = next((each.monthly_usd for each in settings.budgets if each.scope == "total" and each.monthly_usd), None)
-    models = {scope: known.history for scope, known in days.items() if scope.kind is ScopeKind.MODEL}
-    week = _week(engine, settings, now)
     return ProjectedCosts(
-        projection, whole.history, whole.today_usd, events, unpriced, budget, parts, models, week, whole.paid,
-        blocked_by,
+        projection, whole.history, whole.today_usd, events, unpriced, budget,
+        parts=_parts(days, month, now), paid=whole.paid, week=_week(engine, settings, now), blocked_by=blocked_by,
+        models={scope: known.history for scope, known in days.items() if scope.kind is ScopeKind.MODEL},
+        gaps={scope: known.unpriced_events for scope, known in days.items()},
     )  # fmt: skip
 
 

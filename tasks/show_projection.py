@@ -15,12 +15,14 @@ from typing import Any
 from matplotlib import dates
 from matplotlib.axes import Axes
 
-from ops.cost.budgets import BudgetState, judge
+from ops.cost.budgets import judge
 from ops.cost.projection import Projection
+from ops.cost.scopes import TOTAL
 from ops.money import usd
 from ops.window import Window
 from tasks.draw_costs import BLUE, RED, causes_png, models_png, png
 from tasks.project_costs import ProjectedCosts
+from tasks.tabulate_costs import unpriced
 
 PARTS_SHOWN = 20
 _dates: Any = dates  # matplotlib leaves its module of dates untyped
@@ -66,25 +68,6 @@ def _cumulative(projected: ProjectedCosts, month: Window, now: datetime) -> tupl
     return days, sums
 
 
-def summary(projected: ProjectedCosts) -> str:
-    """Say in one line what the month has cost and will cost."""
-    projection = projected.projection
-    if projection is None:
-        return "no cost is known yet" + (f", {_unpriced(projected)}" if projected.unpriced_events else "")
-    interval = f"80 %: {usd(projection.month_end.low80)} to {usd(projection.month_end.high80)}"
-    line = (
-        f"{usd(projection.spent_usd)} spent, {usd(projection.month_end.expected)} projected for the month ({interval})"
-    )
-    budget = projected.budget_usd
-    line = line if budget is None else f"{line}; the budget of {usd(budget)} {_verdict(budget, projection)}"
-    return line if projected.blocked_by is None else f"{line}; do not rely on it: {projected.blocked_by}"
-
-
-def _verdict(budget: Decimal, projection: Projection) -> str:
-    state = judge(projection, budget)
-    return f"is {state}" if state in {BudgetState.AT_RISK, BudgetState.CROSSED} else state
-
-
 def report_markdown(projected: ProjectedCosts, now: datetime) -> str:
     """Write the artifact: the figures as a table, and the plot as an image inside the page."""
     projection = projected.projection
@@ -112,11 +95,7 @@ def report_markdown(projected: ProjectedCosts, now: datetime) -> str:
 
 
 def _missing(projected: ProjectedCosts) -> str:
-    return f"\n\n**{_unpriced(projected)}** and are missing." if projected.unpriced_events else ""
-
-
-def _unpriced(projected: ProjectedCosts) -> str:
-    return f"{projected.unpriced_events:,} of {projected.month_events:,} events have no price"
+    return f"\n\n**{unpriced(projected)}** and are missing." if projected.unpriced_events else ""
 
 
 def _image(title: str, content: bytes) -> str:
@@ -137,7 +116,7 @@ def _other_plots(projected: ProjectedCosts, now: datetime) -> str:
 def _parts_table(projected: ProjectedCosts) -> str:
     if not projected.parts:
         return ""
-    dearest = sorted(projected.parts.items(), key=lambda part: part[1].month_end.expected, reverse=True)[:PARTS_SHOWN]
+    dearest = [part for part in projected.dearest_first() if part[0] != TOTAL][:PARTS_SHOWN]
     rows = "".join(f"| {cell(str(scope))} | {_amounts(projection)} |\n" for scope, projection in dearest)
     title = f"\n## The dearest {len(dearest):,} of {len(projected.parts):,} teams, features and models\n\n"
     return f"{title}| | Spent | Month | 80 % | Next 7 days |\n|---|---:|---:|---:|---:|\n{rows}"

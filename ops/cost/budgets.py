@@ -1,6 +1,6 @@
 """Whether a budget will hold, and what somebody should be told of it, once for each of its periods.
 
-Before it: `projection.py`. After it: `tasks/check_budgets.py` tells the events, `tasks/show_projection.py` the state.
+Before it: `projection.py`. After it: `tasks/check_budgets.py` tells the events, `tasks/tabulate_costs.py` the state.
 """
 
 from __future__ import annotations
@@ -65,6 +65,11 @@ class Standing:
     is_over: bool = False  # the period has ended
 
     @property
+    def share(self) -> Decimal:
+        """The part of it that is spent; of a budget of nothing, all."""
+        return self.spent_usd / self.budget_usd if self.budget_usd else Decimal(1)
+
+    @property
     def exhausted_on(self) -> date | None:
         """The day on which the budget will have been spent; None when it will not be, or nobody knows."""
         return None if self.projection is None else self.projection.exhausts(self.budget_usd)
@@ -92,8 +97,7 @@ class Standing:
     def words(self, event: BudgetEvent) -> tuple[str, str]:
         """Return a title and a detail of an event for people."""
         title = f"Budget of {usd(self.budget_usd)} a {self.period}, {self.scope}: {event}"
-        share = self.spent_usd / self.budget_usd if self.budget_usd else Decimal(1)
-        detail = f"{usd(self.spent_usd)} spent ({share:.0%})"
+        detail = f"{usd(self.spent_usd)} spent ({self.share:.0%})"
         detail += (
             f", in the {self.period} that ended on {self.window.end:%Y-%m-%d at %H:%M} UTC" if self.is_over else ""
         )

@@ -16,9 +16,10 @@ from ops.window import Window, floor_day
 from tasks.project_costs import ProjectedCosts, daily, project_costs
 from tasks.report_costs import Asked, report_costs
 from tasks.settings import Settings
-from tasks.show_projection import report_markdown, summary
+from tasks.show_projection import report_markdown
 from tasks.stores.measures import spend
 from tasks.stores.tables import cost_projections, ingest_sources, quality_checks, usage_hourly
+from tasks.tabulate_costs import summary
 from tests.hand_made import DAY, HOUR, MIDNIGHT, MINUTE, NOW, event, hour_row, insert, load, rows_of, spend_daily
 
 INPUT, OUTPUT = Decimal("0.00000015"), Decimal("0.0000006")  # USD per token of gpt-4o-mini
