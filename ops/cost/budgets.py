@@ -5,6 +5,7 @@ Before it: `projection.py`. After it: `tasks/check_budgets.py` tells the events,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -50,6 +51,10 @@ LEVELS = {
     BudgetEvent.ALL_SPENT: Level.CRITICAL, BudgetEvent.WILL_BE_CROSSED: Level.WARNING,
     BudgetEvent.MOST_SPENT: Level.WARNING, BudgetEvent.AT_RISK: Level.INFO, BudgetEvent.HALF_SPENT: Level.INFO,
 }  # fmt: skip
+
+
+NAMED = 15  # in one message, with a line of up to 150 characters each
+_SHORT_KEY = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +111,20 @@ class Standing:
             detail += f", {usd(end.expected)} projected (80 %: {usd(end.low80)} to {usd(end.high80)})"
             detail += f", exhausted on {self.exhausted_on:%Y-%m-%d}" if self.exhausted_on else ""
         return title, detail
+
+
+def words_of_many(standings: Sequence[Standing], event: BudgetEvent) -> tuple[str, str]:
+    """Return a title and lines of an event that came to pass for many of one kind at once, the most spent first."""
+    first = standings[0]
+    title = f"Budget of {usd(first.budget_usd)} a {first.period}, {len(standings):,} {first.scope.kind}s: {event}"
+    ordered = sorted(standings, key=lambda each: (-each.spent_usd, each.scope))
+    lines = [f"{_short(each.scope.key)}: {each.words(event)[1]}" for each in ordered[:NAMED]]
+    rest = [f"and {len(ordered) - NAMED:,} more"] if len(ordered) > NAMED else []
+    return title, "\n".join(lines + rest)
+
+
+def _short(key: str) -> str:
+    return key if len(key) <= _SHORT_KEY else key[: _SHORT_KEY - 1] + "…"
 
 
 def judge(projection: Projection, monthly_usd: Decimal) -> BudgetState:

@@ -100,6 +100,28 @@ def test_budget_of_each_leaves_out_those_with_their_own_and_what_has_no_name(
                                  "Budget of $5.00 a day, team:core: 100 % spent"]  # fmt: skip
 
 
+def spend_of_teams(engine: sa.Engine, **dollars: str) -> None:
+    insert(engine, usage_hourly, [hour_row(HOUR, usd, team_id=team) for team, usd in dollars.items()])
+
+
+def test_many_keys_that_come_to_the_same_at_once_are_one_message_and_each_is_told_once(
+    engine: sa.Engine, settings: Settings
+) -> None:
+    spend_of_teams(engine, core="11", edge="12", lab="6", ops="1")
+    each = {"scope": "team", "key": "*", "daily_usd": 10}
+    assert check(engine, settings, each).told == [
+        "Budget of $10.00 a day, 2 teams: 100 % spent", "Budget of $10.00 a day, team:lab: 50 % spent"
+    ]  # fmt: skip
+    assert check(engine, settings, each, now=NOW + MINUTE).told == []
+    many, one = rows_of(engine, outbox)
+    assert (many.tier, one.tier) == ("critical", "info")
+    text = str(many.payload)
+    assert text.index("edge: $12.00 spent (120%)") < text.index("core: $11.00 spent (110%)")
+    insert(engine, usage_hourly, [hour_row(2 * HOUR, "10", team_id=team) for team in ("lab", "ops")])
+    assert check(engine, settings, each, now=NOW + 2 * MINUTE).told == ["Budget of $10.00 a day, 2 teams: 100 % spent"]
+    assert len(rows_of(engine, outbox)) == 3
+
+
 def test_negotiated_prices_are_those_that_budgets_are_projected_by(engine: sa.Engine, settings: Settings) -> None:
     now = datetime(2025, 6, 20, 12, tzinfo=UTC)  # o3 became five times cheaper in the book on 10 June 2025
     contract = Price(contract="c", vendor="openai", model="o3", input=Decimal(10), output=Decimal(40))

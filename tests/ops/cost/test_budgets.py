@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from ops.cost.budgets import BudgetEvent, BudgetState, Period, Standing, judge
+from ops.cost.budgets import NAMED, BudgetEvent, BudgetState, Period, Standing, judge, words_of_many
 from ops.cost.projection import DaySpend, Projection, project_month
-from ops.cost.scopes import TOTAL
+from ops.cost.scopes import TOTAL, Scope, ScopeKind
 from ops.window import Window
 
 NOW = datetime(2026, 11, 16, tzinfo=UTC)
@@ -123,3 +123,14 @@ def test_budget_is_told_in_words(projection: Projection) -> None:
     assert standing("1000", "150", projection).words(BudgetEvent.HALF_SPENT)[1].endswith(")")
     late = replace(standing("200", "150"), is_over=True).words(BudgetEvent.HALF_SPENT)[1]
     assert late == "$150.00 spent (75%), in the month that ended on 2026-12-01 at 00:00 UTC"
+
+
+def test_budgets_of_many_are_told_in_lines_the_most_spent_first() -> None:
+    users = [replace(standing("5", str(5 + n)), scope=Scope(ScopeKind.USER, f"u{n}")) for n in range(NAMED + 2)]
+    long = replace(standing("5", "99"), scope=Scope(ScopeKind.USER, "x" * 50))
+    title, body = words_of_many([*users, long], BudgetEvent.ALL_SPENT)
+    assert title == "Budget of $5.00 a month, 18 users: 100 % spent"
+    lines = body.splitlines()
+    assert lines[:2] == ["x" * 39 + "…: $99.00 spent (1980%)", "u16: $21.00 spent (420%)"]
+    assert (lines[-1], len(lines)) == ("and 3 more", NAMED + 1)
+    assert "more" not in words_of_many(users[:2], BudgetEvent.ALL_SPENT)[1]
