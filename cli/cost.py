@@ -9,7 +9,9 @@ import click
 COMMANDS = {
     "advise": "cli.cost_advise",
     "backtest": "cli.cost_backtest",
+    "budgets": "cli.cost_budgets",
     "evaluations": "cli.cost_evaluations",
+    "project": "cli.cost_project",
     "reconcile": "cli.cost_reconcile",
     "report": "cli.cost_report",
     "reprice": "cli.cost_reprice",

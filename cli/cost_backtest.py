@@ -27,9 +27,10 @@ HALVES = ("all", "tuning", "reporting")
 def command(panel: str | None, half: str, as_json: bool) -> None:
     """Project past months as they were known on their 3rd, 7th, 14th and 21st day, and compare with what came.
 
-    A month is 30 days, the first one from the 60th day of a series on. Errors are multiples of those of run-rate and of
-    seasonal naive (the geometric mean over the series; below 1 is better). Your own history is that of the total and of
-    every team, feature and model, as far as roll-ups go back.
+    A month is 30 days, the first one from the 60th day of a series on; one is left out when less than half of it, or of
+    the 60 days before it, is known. Errors are multiples of those of run-rate and of seasonal naive (the geometric mean
+    over the series; below 1 is better). Your own history is that of the total and of every team, feature and model, as
+    far as roll-ups go back.
 
     \b
     Example:
@@ -44,7 +45,7 @@ def command(panel: str | None, half: str, as_json: bool) -> None:
     if as_json:
         print_json(asdict(found))
     elif found.month_end is None:
-        say("no series has the 90 days that a backtest needs")
+        say("too little history: no series has the 90 days that a backtest needs, half of them known")
     else:
         _show(found)
 

@@ -6,7 +6,7 @@ What is remembered and the message about it are one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from ops.cost.budgets import LEVELS, Period, Standing
+from ops.cost.budgets import LEVELS, BudgetEvent, Period, Standing, words_of_many
 from ops.cost.scopes import Scope
 from ops.monitoring.alerts import Tier
 from ops.monitoring.data_quality.checks import Use
-from ops.monitoring.slack_message import render_note
+from ops.monitoring.slack_message import SlackMessage, render_note, render_report
 from ops.window import Window
 from tasks.measure_budget import measure_budget, window_of
 from tasks.notify import notify, routes_of
@@ -47,23 +47,39 @@ def check_budgets(engine: sa.Engine, settings: Settings, now: datetime) -> Check
     """Judge every budget of the settings as of `now`, and of the period before where `now` is right behind it.
 
     Two that do so at once take turns. Of several events that come to pass at once the gravest is told, and all are
-    remembered. While a critical check of the data fails, what is spent is told and nothing foretold.
+    remembered. Of a budget for each key, those that came to the same are one message. While a critical check of the
+    data fails, what is spent is told and nothing foretold.
     """
     with engine.begin() as connection:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-        needs_days = any(budget.monthly_usd is not None and budget.scope != "user" for budget in settings.budgets)
-        month = Window.month_of(now, settings.zone)
         done = CheckedBudgets(held=quality_checks.hold(connection, settings.tenant, Use.PROJECTIONS, now))
-        foretells = needs_days and done.held is None
-        days = daily(connection, settings.tenant, now, month, overrides=settings.overrides) if foretells else {}
-        for budget in settings.budgets:
-            for window in _windows(budget, settings.zone, now):
-                for standing in measure_budget(connection, settings, budget, window, now):
-                    judged = _projected(standing, days, now)
-                    if not judged.is_over:
-                        done.standings.append(judged)
-                    _tell_new(connection, settings, judged, now, done)
+        for standings in _standings(connection, settings, now, done.held):
+            done.standings.extend(standing for standing in standings if not standing.is_over)
+            _tell_new(connection, settings, standings, now, done)
     return done
+
+
+def budget_standings(engine: sa.Engine, settings: Settings, now: datetime) -> CheckedBudgets:
+    """Judge every budget of the settings as of `now`, and tell nobody."""
+    with engine.connect() as connection:
+        held = quality_checks.hold(connection, settings.tenant, Use.PROJECTIONS, now)
+        found = _standings(connection, settings, now, held)
+        present = [standing for standings in found for standing in standings if not standing.is_over]
+    return CheckedBudgets(present, held=held)
+
+
+def _standings(
+    connection: sa.Connection, settings: Settings, now: datetime, held: str | None
+) -> Iterator[list[Standing]]:
+    """Yield what there is of each budget in each period: of one for each key, as many as there are keys."""
+    needs_days = any(budget.monthly_usd is not None and budget.scope != "user" for budget in settings.budgets)
+    month = Window.month_of(now, settings.zone)
+    foretells = needs_days and held is None
+    days = daily(connection, settings.tenant, now, month, overrides=settings.overrides) if foretells else {}
+    for budget in settings.budgets:
+        for window in _windows(budget, settings.zone, now):
+            found = measure_budget(connection, settings, budget, window, now)
+            yield [_projected(standing, days, now) for standing in found]
 
 
 def _windows(budget: Budget, zone: ZoneInfo, now: datetime) -> Iterator[Window]:
@@ -80,17 +96,36 @@ def _projected(standing: Standing, days: Mapping[Scope, ScopeDays], now: datetim
 
 
 def _tell_new(
-    connection: sa.Connection, settings: Settings, standing: Standing, now: datetime, done: CheckedBudgets
+    connection: sa.Connection, settings: Settings, standings: Sequence[Standing], now: datetime, done: CheckedBudgets
 ) -> None:
-    new = [event for event in standing.events() if store.remember(connection, settings.tenant, standing, event, now)]
-    if not new:
-        return
-    title, detail = standing.words(new[0])
-    tier = TIERS[new[0]]
-    begins = f"{standing.window.start.astimezone(UTC):%Y%m%dT%H%M}"
-    amount = f"{standing.budget_usd.normalize():f}"
+    gravest: dict[BudgetEvent, list[Standing]] = {}
+    for each in standings:
+        new = [event for event in each.events() if store.remember(connection, settings.tenant, each, event, now)]
+        if new:
+            gravest.setdefault(new[0], []).append(each)
+    for event, those in gravest.items():
+        done.told.append(_tell(connection, settings, those, event, now))
+
+
+def _tell(
+    connection: sa.Connection, settings: Settings, those: Sequence[Standing], event: BudgetEvent, now: datetime
+) -> str:
+    """Tell of one, or in one message of many that came to it at once; return the title."""
+    first, tier = those[0], TIERS[event]
+    title, message = _message(those, event)
+    scope = f"{first.scope.kind}:{store.EACH}:{now:%Y%m%dT%H%M%S%f}" if len(those) > 1 else str(first.scope)
+    begins = f"{first.window.start.astimezone(UTC):%Y%m%dT%H%M}"
+    amount = f"{first.budget_usd.normalize():f}"
     notify(
-        connection, settings.tenant, routes_of(settings), tier=tier, message=render_note(title, detail, tier),
-        key=f"budget:{standing.scope}:{standing.period}:{begins}:{amount}:{new[0]}", revision=1, now=now,
+        connection, settings.tenant, routes_of(settings), tier=tier, message=message,
+        key=f"budget:{scope}:{first.period}:{begins}:{amount}:{event}", revision=1, now=now,
     )  # fmt: skip
-    done.told.append(title)
+    return title
+
+
+def _message(those: Sequence[Standing], event: BudgetEvent) -> tuple[str, SlackMessage]:
+    if len(those) > 1:
+        title, lines = words_of_many(those, event)
+        return title, render_report(title, lines, TIERS[event])
+    title, detail = those[0].words(event)
+    return title, render_note(title, detail, TIERS[event])

@@ -23,6 +23,9 @@ from ops.money import usd
 BLUE, RED, GREEN, GREY, ORANGE = "#1D4ED8", "#D92D20", "#12B76A", "#667085", "#F79009"
 MODELS_SHOWN = 6
 _COLOURS = (BLUE, ORANGE, GREEN, "#7A5AF8", "#06AED4", "#EE46BC", "#98A2B3")
+_WEEK = 7
+_HEADROOM = 1.1  # of the highest bar, for what is written above it
+_SLIVER = 2  # times the span of the steps: when every bar is higher than that, the axis is cut
 _dates: Any = dates  # matplotlib leaves its module of dates untyped
 
 
@@ -38,6 +41,11 @@ def png(draw: Callable[[Axes], None]) -> bytes:
     return buffer.getvalue()
 
 
+def legend_below(axes: Axes) -> None:
+    """Explain the colours where they hide nothing and take no width."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, frameon=False, fontsize="small")
+
+
 def models_png(models: Mapping[str, Sequence[DaySpend]], since: date, end: date) -> bytes:
     """Draw the cost of every day in [since, end) by model: the dearest ones, and the others as one."""
     days = [since + timedelta(days=number) for number in range((end - since).days)]
@@ -49,11 +57,12 @@ def models_png(models: Mapping[str, Sequence[DaySpend]], since: date, end: date)
             label = f"{plain(name)}, {usd(sum(costs))}"
             axes.bar(_dates.date2num(days), costs, 0.9, bottom=bottom, color=colour, label=label)
             bottom = [low + cost for low, cost in zip(bottom, costs, strict=True)]
-        axes.xaxis_date()
-        axes.xaxis.set_major_formatter(_dates.DateFormatter("%d %b"))
+        shown = days[::-_WEEK]
+        axes.set_xticks(_dates.date2num(shown), [f"{day:%d %b}" for day in shown])
+        axes.set_ylim(0, max(bottom, default=0.0) * _HEADROOM or None)
         axes.set_title("Cost by day and model, at today's prices, USD", loc="left")
         if rows:
-            axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize="small")
+            legend_below(axes)
 
     return png(draw)
 
@@ -92,9 +101,18 @@ def causes_png(before_usd: Decimal, causes: CauseShares, title: str) -> bytes:
         for spot, (amount, top) in enumerate(zip(amounts, tops, strict=True)):
             axes.annotate(amount, (spot, float(top)), ha="center", va="bottom")
         axes.set_title(title, loc="left")
-        axes.set_ylim(min(0.0, float(lowest) * 1.1), float(max(tops)) * 1.1)  # a cause alone may save more than all
+        _frame(axes, float(lowest), float(max(tops)))
 
     return png(draw)
+
+
+def _frame(axes: Axes, low: float, high: float) -> None:
+    """Cut off what all bars share where the steps would else be slivers, and say so."""
+    span, bottom = high - low, min(0.0, low * _HEADROOM)  # a cause alone may save more than all
+    if low > _SLIVER * span > 0:
+        bottom = low - span
+        axes.set_ylabel(f"cut: the axis begins at {usd(bottom)}")
+    axes.set_ylim(bottom, bottom + (high - bottom) * _HEADROOM)
 
 
 def _tops(level: Decimal, changes: Sequence[Decimal]) -> list[Decimal]:

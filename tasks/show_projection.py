@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,12 +16,14 @@ from typing import Any
 from matplotlib import dates
 from matplotlib.axes import Axes
 
-from ops.cost.budgets import BudgetState, judge
+from ops.cost.budgets import BudgetState, Standing, judge
 from ops.cost.projection import Projection
+from ops.cost.scopes import TOTAL
 from ops.money import usd
 from ops.window import Window
-from tasks.draw_costs import BLUE, RED, causes_png, models_png, png
+from tasks.draw_costs import BLUE, GREY, RED, causes_png, legend_below, models_png, png
 from tasks.project_costs import ProjectedCosts
+from tasks.tabulate_costs import BUDGET_COLUMNS, budget_rows, gravest_first, interval, unpriced
 
 PARTS_SHOWN = 20
 _dates: Any = dates  # matplotlib leaves its module of dates untyped
@@ -51,11 +54,19 @@ def _draw(axes: Axes, projected: ProjectedCosts, projection: Projection, now: da
     axes.plot(ends, expected, "--", color=BLUE, label=f"projected {usd(projection.month_end.expected)}")
     if projected.budget_usd is not None:
         budget = projected.budget_usd
-        axes.axhline(float(budget), color=RED, linewidth=1, label=f"budget {usd(budget)}: {judge(projection, budget)}")
-    axes.xaxis_date()
-    axes.xaxis.set_major_formatter(_dates.DateFormatter("%d"))
+        label = f"budget {usd(budget)}: {_judged(projection, budget)}"
+        axes.axhline(float(budget), color=RED, linewidth=1, label=label)
+    axes.axvline(_dates.date2num(now), color=GREY, linestyle=":", label=f"now, {now.astimezone(UTC):%d %B %H:%M} UTC")
+    _draw_days(axes, projection.month)
     axes.set_title(f"Cost of {projection.month.start + timedelta(days=1):%B %Y}, USD", loc="left")
-    axes.legend(loc="upper left", frameon=False)
+    legend_below(axes)
+
+
+def _draw_days(axes: Axes, month: Window) -> None:
+    numbers = range(1, month.length // timedelta(days=1) + 1, 5)  # the first of them may be another day in UTC
+    starts = [month.start + timedelta(days=number - 1) for number in numbers]
+    axes.set_xticks(_dates.date2num(starts), [str(number) for number in numbers])
+    axes.set_xlim(*_dates.date2num([month.start, month.end]))
 
 
 def _cumulative(projected: ProjectedCosts, month: Window, now: datetime) -> tuple[list[datetime], list[float]]:
@@ -66,27 +77,8 @@ def _cumulative(projected: ProjectedCosts, month: Window, now: datetime) -> tupl
     return days, sums
 
 
-def summary(projected: ProjectedCosts) -> str:
-    """Say in one line what the month has cost and will cost."""
-    projection = projected.projection
-    if projection is None:
-        return "no cost is known yet" + (f", {_unpriced(projected)}" if projected.unpriced_events else "")
-    interval = f"80 %: {usd(projection.month_end.low80)} to {usd(projection.month_end.high80)}"
-    line = (
-        f"{usd(projection.spent_usd)} spent, {usd(projection.month_end.expected)} projected for the month ({interval})"
-    )
-    budget = projected.budget_usd
-    line = line if budget is None else f"{line}; the budget of {usd(budget)} {_verdict(budget, projection)}"
-    return line if projected.blocked_by is None else f"{line}; do not rely on it: {projected.blocked_by}"
-
-
-def _verdict(budget: Decimal, projection: Projection) -> str:
-    state = judge(projection, budget)
-    return f"is {state}" if state in {BudgetState.AT_RISK, BudgetState.CROSSED} else state
-
-
-def report_markdown(projected: ProjectedCosts, now: datetime) -> str:
-    """Write the artifact: the figures as a table, and the plot as an image inside the page."""
+def report_markdown(projected: ProjectedCosts, now: datetime, standings: Iterable[Standing] = ()) -> str:
+    """Write the artifact: the figures and the budgets as tables, and the plots as images inside the page."""
     projection = projected.projection
     if projection is None:
         return f"# Cost projection\n\nNo cost is known yet, as of {now:%Y-%m-%d %H:%M} UTC.{_missing(projected)}"
@@ -106,17 +98,13 @@ def report_markdown(projected: ProjectedCosts, now: datetime) -> str:
         f"| Level per day | {usd(projection.level_usd_per_day)} |\n"
         f"| Next seven days | {usd(week.expected)}, 80 %: {usd(week.low80)} to {usd(week.high80)} |\n"
         f"| Days of history | {projection.history_days} |{note}\n\n"
-        f"{_image('Spend and projection', plot_png(projected, now))}{_parts_table(projected)}"
-        f"{_other_plots(projected, now)}"
+        f"{_image('Spend and projection', plot_png(projected, now))}{_budgets_table(standings)}"
+        f"{_parts_table(projected)}{_other_plots(projected, now)}"
     )
 
 
 def _missing(projected: ProjectedCosts) -> str:
-    return f"\n\n**{_unpriced(projected)}** and are missing." if projected.unpriced_events else ""
-
-
-def _unpriced(projected: ProjectedCosts) -> str:
-    return f"{projected.unpriced_events:,} of {projected.month_events:,} events have no price"
+    return f"\n\n**{unpriced(projected)}** and are missing." if projected.unpriced_events else ""
 
 
 def _image(title: str, content: bytes) -> str:
@@ -137,7 +125,7 @@ def _other_plots(projected: ProjectedCosts, now: datetime) -> str:
 def _parts_table(projected: ProjectedCosts) -> str:
     if not projected.parts:
         return ""
-    dearest = sorted(projected.parts.items(), key=lambda part: part[1].month_end.expected, reverse=True)[:PARTS_SHOWN]
+    dearest = [part for part in projected.dearest_first() if part[0] != TOTAL][:PARTS_SHOWN]
     rows = "".join(f"| {cell(str(scope))} | {_amounts(projection)} |\n" for scope, projection in dearest)
     title = f"\n## The dearest {len(dearest):,} of {len(projected.parts):,} teams, features and models\n\n"
     return f"{title}| | Spent | Month | 80 % | Next 7 days |\n|---|---:|---:|---:|---:|\n{rows}"
@@ -145,8 +133,8 @@ def _parts_table(projected: ProjectedCosts) -> str:
 
 def _amounts(projection: Projection) -> str:
     month = projection.month_end
-    interval = f"{usd(month.low80)} to {usd(month.high80)}{' (low history)' if projection.low_history else ''}"
-    amounts = (usd(projection.spent_usd), usd(month.expected), interval, usd(projection.seven_days.expected))
+    ends = interval(projection) + (" (low history)" if projection.low_history else "")
+    amounts = (usd(projection.spent_usd), usd(month.expected), ends, usd(projection.seven_days.expected))
     return " | ".join(amounts)
 
 
@@ -157,7 +145,23 @@ def cell(text: str) -> str:
 
 
 def _budget_row(budget: Decimal | None, projection: Projection) -> str:
-    return "" if budget is None else f"| Budget, {judge(projection, budget)} | {usd(budget)} |\n"
+    return "" if budget is None else f"| Budget, {_judged(projection, budget)} | {usd(budget)} |\n"
+
+
+def _judged(projection: Projection, budget: Decimal) -> str:
+    state, day = judge(projection, budget), projection.exhausts(budget)
+    return f"{state}, on {day:%Y-%m-%d}" if day and state is not BudgetState.CROSSED else state
+
+
+def _budgets_table(standings: Iterable[Standing]) -> str:
+    found = gravest_first(standings)
+    if not found:
+        return ""
+    rows = "".join(f"| {' | '.join(map(cell, row))} |\n" for row in budget_rows(found[:PARTS_SHOWN]))
+    heads = " | ".join(column.rstrip("#") for column in BUDGET_COLUMNS)
+    rules = "|".join("---:" if column.endswith("#") else "---" for column in BUDGET_COLUMNS)
+    title = f"\n## The gravest {min(len(found), PARTS_SHOWN)} of {len(found):,} budgets\n\n"
+    return f"{title}| {heads} |\n|{rules}|\n{rows}"
 
 
 def save_plot(projected: ProjectedCosts, now: datetime, folder: Path) -> Path:

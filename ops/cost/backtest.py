@@ -107,7 +107,10 @@ def backtest(series: Series, progress: Callable[[int, int], None] | None = None)
 
 
 def tasks(days: Sequence[DaySpend]) -> Iterator[Task]:
-    """Yield the tasks of a series, the oldest first; a month in which nothing was spent is none."""
+    """Yield the tasks of a series, the oldest first.
+
+    A month in which nothing was spent is none, nor is one of which, or of the 60 days before, less than half is known.
+    """
     if not days:
         return
     values = {entry.day: float(entry.cost_usd) for entry in days if entry.cost_usd is not None}
@@ -115,11 +118,17 @@ def tasks(days: Sequence[DaySpend]) -> Iterator[Task]:
     start = first + FIRST_DAY * _DAY
     while start + MONTH_DAYS * _DAY <= end:
         total = sum(values.get(start + k * _DAY, 0.0) for k in range(MONTH_DAYS))
-        for elapsed in ORIGINS if total > 0 else ():
+        is_recorded = _known(values, start - FIRST_DAY * _DAY, FIRST_DAY) and _known(values, start, MONTH_DAYS)
+        for elapsed in ORIGINS if total > 0 and is_recorded else ():
             task = _task(days, values, start, elapsed, total)
             if task is not None:
                 yield task
         start += MONTH_DAYS * _DAY
+
+
+def _known(values: Daily, start: date, days: int) -> bool:
+    """Whether most of so many days are known: of fewer, neither a method nor what came can be judged."""
+    return 2 * sum(start + k * _DAY in values for k in range(days)) >= days
 
 
 def _task(days: Sequence[DaySpend], values: Daily, start: date, elapsed: int, total: float) -> Task | None:

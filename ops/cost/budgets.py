@@ -1,16 +1,17 @@
 """Whether a budget will hold, and what somebody should be told of it, once for each of its periods.
 
-Before it: `projection.py`. After it: `tasks/check_budgets.py` tells the events, `tasks/show_projection.py` the state.
+Before it: `projection.py`. After it: `tasks/check_budgets.py` tells the events, `tasks/tabulate_costs.py` the state.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
-from ops.cost.projection import Projection, Spread
+from ops.cost.projection import Method, Projection, Spread
 from ops.cost.scopes import Scope
 from ops.money import usd
 from ops.status import Level
@@ -52,6 +53,10 @@ LEVELS = {
 }  # fmt: skip
 
 
+NAMED = 15  # in one message, with a line of up to 150 characters each
+_SHORT_KEY = 40
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """What was spent of one budget in a period, and what is projected for all of it."""
@@ -65,23 +70,39 @@ class Standing:
     is_over: bool = False  # the period has ended
 
     @property
+    def share(self) -> Decimal:
+        """The part of it that is spent; of a budget of nothing, all."""
+        return self.spent_usd / self.budget_usd if self.budget_usd else Decimal(1)
+
+    @property
     def exhausted_on(self) -> date | None:
         """The day on which the budget will have been spent; None when it will not be, or nobody knows."""
         return None if self.projection is None else self.projection.exhausts(self.budget_usd)
 
     def events(self) -> list[BudgetEvent]:
-        """Return what has come to pass, the gravest first; with under 14 days of history nothing is foretold."""
+        """Return what has come to pass or is foretold, the gravest first."""
         found = {event for event, share in _SHARES.items() if self.spent_usd >= share * self.budget_usd}
-        if self.projection is not None and not self.projection.low_history:
-            state = judge(self.projection, self.budget_usd)
-            found |= {event for event in BudgetEvent if event.value == state.value}
+        found |= {event for event in BudgetEvent if self._is_foretold and event.value == self.state}
         return [event for event in BudgetEvent if event in found]
+
+    @property
+    def state(self) -> BudgetState | None:
+        """How it stands; None where nobody projects it, and it is not crossed yet."""
+        if self.projection is not None:
+            return judge(self.projection, self.budget_usd)
+        return BudgetState.CROSSED if self.spent_usd > self.budget_usd else None
+
+    @property
+    def _is_foretold(self) -> bool:
+        """Of under 14 days only what the whole of their wide interval says, and never by the pace of a few hours."""
+        if self.projection is None or self.projection.method is Method.RUN_RATE:
+            return False
+        return not self.projection.low_history or self.state is BudgetState.WILL_BE_CROSSED
 
     def words(self, event: BudgetEvent) -> tuple[str, str]:
         """Return a title and a detail of an event for people."""
         title = f"Budget of {usd(self.budget_usd)} a {self.period}, {self.scope}: {event}"
-        share = self.spent_usd / self.budget_usd if self.budget_usd else Decimal(1)
-        detail = f"{usd(self.spent_usd)} spent ({share:.0%})"
+        detail = f"{usd(self.spent_usd)} spent ({self.share:.0%})"
         detail += (
             f", in the {self.period} that ended on {self.window.end:%Y-%m-%d at %H:%M} UTC" if self.is_over else ""
         )
@@ -90,6 +111,20 @@ class Standing:
             detail += f", {usd(end.expected)} projected (80 %: {usd(end.low80)} to {usd(end.high80)})"
             detail += f", exhausted on {self.exhausted_on:%Y-%m-%d}" if self.exhausted_on else ""
         return title, detail
+
+
+def words_of_many(standings: Sequence[Standing], event: BudgetEvent) -> tuple[str, str]:
+    """Return a title and lines of an event that came to pass for many of one kind at once, the most spent first."""
+    first = standings[0]
+    title = f"Budget of {usd(first.budget_usd)} a {first.period}, {len(standings):,} {first.scope.kind}s: {event}"
+    ordered = sorted(standings, key=lambda each: (-each.spent_usd, each.scope))
+    lines = [f"{_short(each.scope.key)}: {each.words(event)[1]}" for each in ordered[:NAMED]]
+    rest = [f"and {len(ordered) - NAMED:,} more"] if len(ordered) > NAMED else []
+    return title, "\n".join(lines + rest)
+
+
+def _short(key: str) -> str:
+    return key if len(key) <= _SHORT_KEY else key[: _SHORT_KEY - 1] + "…"
 
 
 def judge(projection: Projection, monthly_usd: Decimal) -> BudgetState:

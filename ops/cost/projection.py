@@ -8,14 +8,15 @@ the public series alone (by a hash of their names).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from math import exp2
 from statistics import fmean, median
 
+from ops.cost.day_shares import DayHours, day_shares, midnight, share_of
 from ops.window import Window
 
 _WEEK = 7
@@ -96,7 +97,7 @@ class Projection:
         total = self.spent_usd
         for day, expected in self.days:
             total += expected
-            if total >= usd and _share(day, self.month):
+            if total >= usd and share_of(day, self.month):
                 return day
         return None
 
@@ -110,6 +111,15 @@ class _Level:
 
     def expect(self, day: date, share: float = 1.0) -> float:
         return share * self.usd_per_day * self.profile[day.weekday()]
+
+    def ahead(self, window: Window, hours: DayHours | None) -> list[tuple[date, float]]:
+        """Return the days of a window with their shares; with `hours` it begins now, and today has what they leave."""
+        days = day_shares(window)
+        if hours is not None and days:
+            today = days[0][0]
+            rest = Window(window.start, min(midnight(today) + _DAY, window.end))
+            days[0] = (today, hours.left(rest, self.expect(today)))
+        return days
 
     def rest_of_month(self, days: Sequence[tuple[date, float]]) -> Spread:
         length = sum(share for _, share in days)
@@ -130,14 +140,16 @@ class _Level:
 
 
 def project_month(
-    history: Sequence[DaySpend], today_spent: Decimal, month: Window, now: datetime, paid: Decimal | None = None
-) -> Projection | None:
+    history: Sequence[DaySpend], today_spent: Decimal, month: Window, now: datetime, paid: Decimal | None = None,
+    hours: DayHours | None = None,
+) -> Projection | None:  # fmt: skip
     """Project the month's total and the next seven days; None when nothing was ever spent or known.
 
     `history` is full UTC days up to yesterday, at today's prices (so that a known price change needs no detection);
     `today_spent` is what today cost until `now`. `paid` is what the month cost until `now`, at the prices of each day;
-    without it, it is what these days cost. A gap inside the month is estimated like a day to come. Under 14 known days
-    the intervals are x 0.45 to x 6 of the part to come.
+    without it, it is what these days cost. `hours` say how much of today is to come; without them its time does. A gap
+    inside the month is estimated like a day to come. Under 14 known days the intervals are x 0.45 to x 6 of the part to
+    come.
     """
     today = now.astimezone(UTC).date()
     history = [entry for entry in history if entry.day < today]
@@ -148,12 +160,14 @@ def project_month(
     is_known = any(day >= today - _LEVEL_DAYS * _DAY for day in recent)
     level = _fit(recent, today) if is_known else _run_rate(today_spent, now)
     spent = _spent(history, today_spent, month) if paid is None else paid
-    ahead = list(_shares(Window(now, max(month.end, now + (_WEEK + 1) * _DAY))))
+    ahead = level.ahead(Window(now, max(month.end, now + (_WEEK + 1) * _DAY)), hours)
+    rest_of_month = Window(min(max(now, month.start), month.end), month.end)
+    rest = level.ahead(rest_of_month, hours if now in month else None)
     return Projection(
         month=month,
         spent_usd=spent,
-        month_end=level.rest_of_month(_days_to_come(history, month, now)).plus(spent),
-        seven_days=level.seven_days(list(_shares(Window(now, now + _WEEK * _DAY)))),
+        month_end=level.rest_of_month([*_gaps(history, month), *rest]).plus(spent),
+        seven_days=level.seven_days(day_shares(Window(now, now + _WEEK * _DAY))),
         days=tuple((day, _usd(level.expect(day, share))) for day, share in ahead),
         level_usd_per_day=_usd(level.usd_per_day),
         method=Method.WEEKDAY_LEVEL if is_known else Method.RUN_RATE,
@@ -168,28 +182,16 @@ def _usd(amount: float) -> Decimal:
 
 
 def _spent(history: Sequence[DaySpend], today_spent: Decimal, month: Window) -> Decimal:
-    days = [(entry.cost_usd, _share(entry.day, month)) for entry in history if entry.cost_usd is not None]
+    days = [(entry.cost_usd, share_of(entry.day, month)) for entry in history if entry.cost_usd is not None]
     return today_spent + sum((cost * Decimal(share) for cost, share in days if share), Decimal(0))
 
 
-def _days_to_come(history: Sequence[DaySpend], month: Window, now: datetime) -> list[tuple[date, float]]:
-    gaps = [(entry.day, _share(entry.day, month)) for entry in history if entry.cost_usd is None]
-    rest = Window(min(max(now, month.start), month.end), month.end)
-    return gaps + list(_shares(rest))
-
-
-def _shares(window: Window) -> Iterable[tuple[date, float]]:
-    return ((day.date(), _share(day.date(), window)) for day in window.days())
-
-
-def _share(day: date, window: Window) -> float:
-    """Return the part of a UTC day, 0 to 1, that lies in a window."""
-    start = datetime.combine(day, time(0), tzinfo=UTC)
-    return max(timedelta(0), min(start + _DAY, window.end) - max(start, window.start)) / _DAY
+def _gaps(history: Sequence[DaySpend], month: Window) -> list[tuple[date, float]]:
+    return [(entry.day, share_of(entry.day, month)) for entry in history if entry.cost_usd is None]
 
 
 def _run_rate(today_spent: Decimal, now: datetime) -> _Level:
-    elapsed = max(now - datetime.combine(now.astimezone(UTC).date(), time(0), tzinfo=UTC), _SHORTEST_RUN)
+    elapsed = max(now - midnight(now.astimezone(UTC).date()), _SHORTEST_RUN)
     return _Level(float(today_spent) / (elapsed / _DAY), [1.0] * _WEEK, None, None)
 
 

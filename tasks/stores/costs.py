@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -15,11 +15,12 @@ from ops.cost.pricing import TokenSums
 from ops.cost.projection import Projection, Spread
 from ops.cost.scopes import Scope, ScopeKind
 from ops.cost.status import Forecast
-from ops.window import Window, floor_day
+from ops.window import Window, floor_day, floor_hour
 from tasks.stores.sql import statement
 from tasks.stores.tables import cost_projections, usage_events, usage_hourly
 
 HISTORY = timedelta(days=92)  # what a projection looks at, and the whole of a month
+_HOURS_HISTORY = timedelta(days=28)
 _ENDS = ("low80", "high80", "low95", "high95")
 Ratios = Mapping[tuple[datetime, str, str], Decimal]  # by UTC midnight, vendor and model
 
@@ -29,6 +30,8 @@ class DayCost(NamedTuple):
 
     cost_usd: Decimal | None
     paid_usd: Decimal
+    unpriced_events: int = 0  # of its part of the month
+    hour_usd: Decimal = Decimal(0)  # of it, what the present hour cost
 
 
 def scope_days(
@@ -44,6 +47,7 @@ def scope_days(
         statement("scope_days"),
         {
             "tenant": tenant, "start": floor_day(now) - length, "end": now, "month": month,
+            "this_hour": floor_hour(now),
             "days": [key[0] for key in keys], "vendors": [key[1] for key in keys], "models": [key[2] for key in keys],
             "ratios": list(ratios.values()),
         },
@@ -51,7 +55,19 @@ def scope_days(
     found: dict[Scope, dict[datetime, DayCost]] = {}
     for row in rows:
         if row.scope == ScopeKind.TOTAL or row.key:
-            found.setdefault(Scope(ScopeKind(row.scope), row.key), {})[row.day] = DayCost(row.cost_usd, row.paid_usd)
+            cost = DayCost(row.cost_usd, row.paid_usd, int(row.unpriced_events), row.hour_usd)
+            found.setdefault(Scope(ScopeKind(row.scope), row.key), {})[row.day] = cost
+    return found
+
+
+def scope_hours(connection: sa.Connection, tenant: str, now: datetime) -> dict[Scope, list[float]]:
+    """Return what the 24 hours of a UTC day have of four weeks' days, each of which is worth 1, by scope."""
+    today = floor_day(now)
+    parameters = {"tenant": tenant, "start": today - _HOURS_HISTORY, "end": today}
+    found: dict[Scope, list[float]] = {}
+    for row in connection.execute(statement("scope_hours"), parameters):
+        if row.scope == ScopeKind.TOTAL or row.key:
+            found.setdefault(Scope(ScopeKind(row.scope), row.key), [0.0] * 24)[row.hour] = row.worth
     return found
 
 
@@ -100,17 +116,21 @@ def totals(connection: sa.Connection, tenant: str, window: Window) -> tuple[int,
 
 @dataclass(frozen=True, slots=True)
 class Flaws:
-    """What is wrong with all projections of a time."""
+    """What is wrong with the projections of a time."""
 
-    unpriced_events: int  # of the month
+    unpriced_events: Mapping[Scope, int]  # of the month
     blocked_by: str | None  # the data checks that failed
+
+    def of(self, scope: Scope) -> dict[str, Any]:
+        """Return the columns of one scope."""
+        return {"unpriced_events": self.unpriced_events.get(scope, 0), "blocked_by": self.blocked_by}
 
 
 def save_projections(
     connection: sa.Connection, tenant: str, projections: Mapping[Scope, Projection], now: datetime, flaws: Flaws
 ) -> None:
     """Keep projections; those made again for the same time replace them."""
-    rows = [_row(tenant, scope, projection, now) | asdict(flaws) for scope, projection in projections.items()]
+    rows = [_row(tenant, scope, projection, now) | flaws.of(scope) for scope, projection in projections.items()]
     if not rows:
         return
     key = ("tenant_id", "month", "as_of", "scope", "key")

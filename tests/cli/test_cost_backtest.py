@@ -56,8 +56,20 @@ def test_backtest_of_ones_own_history_takes_every_part_of_it(engine: sa.Engine) 
     assert "month end" in backtest().stdout
 
 
+TOO_LITTLE = "too little history: no series has the 90 days that a backtest needs, half of them known\n"
+
+
 def test_too_short_a_history_is_said_to_be() -> None:
-    assert backtest().stdout == "no series has the 90 days that a backtest needs\n"
+    assert backtest().stdout == TOO_LITTLE
+
+
+def test_one_old_day_does_not_make_a_history_of_few_new_ones(engine: sa.Engine) -> None:
+    today = floor_day(datetime.now(UTC))
+    spend_daily(engine, 55, until=today)
+    spend_daily(engine, 1, "0.0001", until=today - timedelta(days=1000))
+    assert backtest().stdout == TOO_LITTLE
+    document = json.loads(backtest("--json").stdout)
+    assert (document["month_end"], document["seven_day"], document["series"], document["tasks"]) == (None, None, 0, 0)
 
 
 def test_real_series_are_projected_better_than_by_run_rate_and_seasonal_naive(shared_data: Path) -> None:

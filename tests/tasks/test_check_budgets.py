@@ -33,7 +33,7 @@ def test_month_that_will_cross_its_budget_is_told_once_with_the_day(engine: sa.E
     [message] = rows_of(engine, outbox)
     assert (message.tier, "exhausted on 2026-03-18" in str(message.payload)) == ("warning", True)
     assert [(row.event, row.spent_usd, str(row.exhausted_on)) for row in rows_of(engine, budget_events)] == [
-        ("will be crossed", 48, "2026-03-18")  # 48 + 6 of today's half + 12 * 12 on the 17th
+        ("will be crossed", 48, "2026-03-18")  # 48 + 12 * 12 on the 17th, + 8 of the 18th
     ]
 
 
@@ -100,6 +100,28 @@ def test_budget_of_each_leaves_out_those_with_their_own_and_what_has_no_name(
                                  "Budget of $5.00 a day, team:core: 100 % spent"]  # fmt: skip
 
 
+def spend_of_teams(engine: sa.Engine, **dollars: str) -> None:
+    insert(engine, usage_hourly, [hour_row(HOUR, usd, team_id=team) for team, usd in dollars.items()])
+
+
+def test_many_keys_that_come_to_the_same_at_once_are_one_message_and_each_is_told_once(
+    engine: sa.Engine, settings: Settings
+) -> None:
+    spend_of_teams(engine, core="11", edge="12", lab="6", ops="1")
+    each = {"scope": "team", "key": "*", "daily_usd": 10}
+    assert check(engine, settings, each).told == [
+        "Budget of $10.00 a day, 2 teams: 100 % spent", "Budget of $10.00 a day, team:lab: 50 % spent"
+    ]  # fmt: skip
+    assert check(engine, settings, each, now=NOW + MINUTE).told == []
+    many, one = rows_of(engine, outbox)
+    assert (many.tier, one.tier) == ("critical", "info")
+    text = str(many.payload)
+    assert text.index("edge: $12.00 spent (120%)") < text.index("core: $11.00 spent (110%)")
+    insert(engine, usage_hourly, [hour_row(2 * HOUR, "10", team_id=team) for team in ("lab", "ops")])
+    assert check(engine, settings, each, now=NOW + 2 * MINUTE).told == ["Budget of $10.00 a day, 2 teams: 100 % spent"]
+    assert len(rows_of(engine, outbox)) == 3
+
+
 def test_negotiated_prices_are_those_that_budgets_are_projected_by(engine: sa.Engine, settings: Settings) -> None:
     now = datetime(2025, 6, 20, 12, tzinfo=UTC)  # o3 became five times cheaper in the book on 10 June 2025
     contract = Price(contract="c", vendor="openai", model="o3", input=Decimal(10), output=Decimal(40))
@@ -108,7 +130,7 @@ def test_negotiated_prices_are_those_that_budgets_are_projected_by(engine: sa.En
     load(engine, [event(number * DAY, now=now, **usage) for number in range(1, 16)], at=now, overrides=own.overrides)
     [standing] = check(engine, own, {"monthly_usd": 10_000}, now=now).standings
     assert standing.projection is not None
-    assert float(standing.projection.month_end.expected) == pytest.approx(15 * 50 + 10.5 * 50)  # 50 $ a day, always
+    assert float(standing.projection.month_end.expected) == pytest.approx(15 * 50 + 11 * 50)  # 50 $ a day, at 12:00
 
 
 @pytest.mark.parametrize(

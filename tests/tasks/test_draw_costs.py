@@ -52,6 +52,16 @@ def test_models_beyond_the_dearest_are_one_bar(drawn: list[Axes]) -> None:
     assert (len(labels), labels[-1]) == (MODELS_SHOWN + 1, "3 others, $6.00")  # 1 + 2 + 3
 
 
+def test_models_have_a_day_a_week_on_their_axis_air_above_and_their_legend_below(drawn: list[Axes]) -> None:
+    models_png({"a" * 60: days(*["1"] * 15), "b": days("9")}, SINCE, SINCE + timedelta(days=15))
+    [axes] = drawn
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["15 Mar", "08 Mar", "01 Mar"]
+    assert axes.get_ylim() == (0, pytest.approx(10 * 1.1))
+    axes.get_figure().draw_without_rendering()
+    assert axes.get_legend().get_window_extent().y1 < axes.get_window_extent().y0
+    assert axes.get_window_extent().width > 0.9 * axes.get_figure().bbox.width
+
+
 def test_no_model_is_no_error() -> None:
     assert models_png({}, SINCE, SINCE + timedelta(days=1)).startswith(PNG)
 
@@ -67,6 +77,18 @@ def test_cause_that_alone_saves_more_than_all_there_was_is_seen_whole(drawn: lis
     causes_png(Decimal(10), CauseShares(Decimal(-23), Decimal(23), Decimal(0)), "Why")
     bottom, top = drawn[0].get_ylim()
     assert bottom < 10 - 23 < 10 < top
+
+
+def test_causes_that_would_be_slivers_are_seen_on_an_axis_that_is_cut_and_says_so(drawn: list[Axes]) -> None:
+    causes_png(Decimal(300), CauseShares(Decimal(20), Decimal(-10), Decimal(5)), "Why")
+    bottom, top = drawn[0].get_ylim()
+    assert (bottom, top) == pytest.approx((300 - 20, 280 + 1.1 * (320 - 280)))
+    assert drawn[0].get_ylabel() == "cut: the axis begins at $280.00"
+
+
+def test_causes_that_are_large_are_on_a_whole_axis(drawn: list[Axes]) -> None:
+    causes_png(Decimal(30), CauseShares(Decimal(20), Decimal(-10), Decimal(5)), "Why")
+    assert (drawn[0].get_ylim(), drawn[0].get_ylabel()) == ((0, pytest.approx(50 * 1.1)), "")
 
 
 @pytest.mark.parametrize("name", ["$x$", "a\nb\x1b[31m", "日本" * 40, "<b>"])

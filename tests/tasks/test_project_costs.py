@@ -16,9 +16,10 @@ from ops.window import Window, floor_day
 from tasks.project_costs import ProjectedCosts, daily, project_costs
 from tasks.report_costs import Asked, report_costs
 from tasks.settings import Settings
-from tasks.show_projection import report_markdown, summary
+from tasks.show_projection import report_markdown
 from tasks.stores.measures import spend
 from tasks.stores.tables import cost_projections, ingest_sources, quality_checks, usage_hourly
+from tasks.tabulate_costs import summary
 from tests.hand_made import DAY, HOUR, MIDNIGHT, MINUTE, NOW, event, hour_row, insert, load, rows_of, spend_daily
 
 INPUT, OUTPUT = Decimal("0.00000015"), Decimal("0.0000006")  # USD per token of gpt-4o-mini
@@ -40,7 +41,8 @@ def test_projection_of_a_steady_month_is_arithmetic(engine: sa.Engine, settings:
     projection = project(engine, settings).projection
     assert projection is not None
     assert projection.spent_usd == pytest.approx(4 * 12 + 6, abs=Decimal("0.001"))  # the 1st to the 4th, and today
-    assert float(projection.month_end.expected) == pytest.approx(4 * 12 + 6 + 26.5 * 12, abs=0.01)
+    # What a day costs, it costs at 9 o'clock: nothing of today is to come.
+    assert float(projection.month_end.expected) == pytest.approx(4 * 12 + 6 + 26 * 12, abs=0.01)
     assert (projection.level_usd_per_day, projection.history_days) == (12, 28)
     assert (
         projection.month_end.low95
@@ -127,7 +129,12 @@ def test_projection_names_events_without_a_price(engine: sa.Engine, settings: Se
     load(engine, [event(2 * HOUR, model="nobody-knows-it") for _ in range(3)] + [event(2 * HOUR)])
     projected = project(engine, settings)
     assert (projected.unpriced_events, projected.month_events) == (3, 4 + 3 + 1)
-    assert rows_of(engine, cost_projections)[0].unpriced_events == 3
+    load(engine, [event(DAY, model="nobody-knows-it", feature="search"), event(DAY, feature="search")])
+    load(engine, [event(5 * DAY, model="nobody-knows-it", feature="search")])  # of February
+    project(engine, settings)
+    assert {(row.key, row.unpriced_events) for row in rows_of(engine, cost_projections)} == {
+        ("", 3 + 1), ("search", 1), ("openai/gpt-4o-mini", 0)
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -159,13 +166,32 @@ def test_parts_are_projected_beside_the_whole(engine: sa.Engine, settings: Setti
     spend_daily(engine, 1, "9", until=MIDNIGHT - 70 * DAY, feature="given up")
     projected = project(engine, settings)
     by_name = {str(scope): float(part.month_end.expected) for scope, part in projected.parts.items()}
-    day_left = 26.5 + 4  # of 31: today's half is to come as well
+    day_left = 26 + 4  # of 31: today's 9 o'clock is over
     assert by_name == pytest.approx({
         "feature:search": 6 * day_left, "feature:chat": 4 * day_left, "team:core": 6 * day_left,
         "model:openai/gpt-4o-mini": 6 * day_left, "model:anthropic/claude-sonnet-4-5": 4 * day_left,
     }, rel=0.01)  # fmt: skip
     kept = {(row.scope, row.key) for row in rows_of(engine, cost_projections)}
     assert kept == {(scope.kind, scope.key) for scope in projected.parts} | {("total", "")}
+
+
+@pytest.mark.parametrize("hour", range(0, 24, 4))
+@pytest.mark.parametrize("minute", [1, 29, 59])
+def test_steady_spend_at_one_hour_of_the_day_is_projected_the_same_all_day(
+    engine: sa.Engine, settings: Settings, hour: int, minute: int
+) -> None:
+    now = MIDNIGHT + hour * HOUR + minute * MINUTE
+    each = {"input_tokens": int(10 / INPUT), "output_tokens": 0, "now": now}
+    early, late = ([MIDNIGHT - number * DAY + at * HOUR for number in range(28)] for at in (4, 23))
+    events = [event(now - when, feature=name, **each) for name, days in (("night", early), ("eve", late))
+              for when in days if when < now]  # fmt: skip
+    load(engine, events, at=now)
+    projected = project(engine, settings, now)
+    assert projected.projection is not None
+    assert float(projected.projection.month_end.expected) == pytest.approx(31 * 20, rel=1e-3)
+    parts = {scope.key: float(part.month_end.expected) for scope, part in projected.parts.items()}
+    assert parts["night"] == pytest.approx(31 * 10, rel=1e-3)
+    assert parts["eve"] == pytest.approx(31 * 10, rel=1e-3)
 
 
 def history(engine: sa.Engine, settings: Settings, scope: str = "total", now: datetime = NOW) -> list[Decimal | None]:
@@ -220,7 +246,7 @@ def test_traffic_on_weekdays_alone_is_projected_on_weekdays_alone(engine: sa.Eng
     insert(engine, usage_hourly, [hour_row(NOW - now + HOUR, "0", events=0)])
     projection = project(engine, settings, now).projection
     assert projection is not None
-    assert float(projection.month_end.expected) == pytest.approx(21.5 * 10, rel=0.03)
+    assert float(projection.month_end.expected) == pytest.approx(22 * 10, rel=0.03)  # today's is spent at 12:00
 
 
 def test_days_of_which_nothing_has_a_price_are_gaps_and_are_not_projected(
@@ -251,7 +277,7 @@ def test_what_the_month_cost_is_what_was_paid_whatever_the_prices_of_today_are(
     assert projected.projection.spent_usd == paid
     assert projected.parts[Scope(ScopeKind.MODEL, "openai/o3")].spent_usd == paid
     assert sum(projected.paid.values()) == paid
-    assert float(projected.projection.month_end.expected) == pytest.approx(paid + 10.5 * 10)
+    assert float(projected.projection.month_end.expected) == pytest.approx(paid + 11 * 10)
 
 
 def test_parts_of_a_month_that_began_today_leave_out_the_hours_before(engine: sa.Engine, settings: Settings) -> None:
@@ -271,4 +297,4 @@ def test_history_is_repriced_at_todays_prices(engine: sa.Engine, settings: Setti
 def test_page_lists_the_dearest_parts(engine: sa.Engine, settings: Settings) -> None:
     spend_daily(engine, 28, "6", feature="a|b [x](http://evil)")
     page = report_markdown(project(engine, settings), NOW)
-    assert r"| feature:a\|b \[x\](http://evil) | $24.00 | $183.00 |" in page
+    assert r"| feature:a\|b \[x\](http://evil) | $24.00 | $180.00 |" in page

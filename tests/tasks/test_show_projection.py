@@ -7,10 +7,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from matplotlib import image
+from matplotlib.axes import Axes
 
 from ops.window import floor_day
+from tasks import show_projection
+from tasks.check_budgets import budget_standings
+from tasks.draw_costs import png
 from tasks.project_costs import ProjectedCosts, project_costs
 from tasks.settings import Budget, Settings
 from tasks.show_projection import plot_png, report_markdown, save_plot
@@ -39,6 +44,46 @@ def test_report_judges_the_budget_of_the_settings(engine: sa.Engine, settings: S
     assert "| Budget, will be kept | $1,000 |" in report_markdown(project(engine, generous), NOW)
     assert "| Budget, crossed | $40.00 |" in report_markdown(project(engine, small), NOW)
     assert "Budget" not in report_markdown(project(engine, settings), NOW)
+
+
+def test_report_says_when_a_budget_will_be_crossed_and_how_those_of_parts_stand(
+    engine: sa.Engine, settings: Settings
+) -> None:
+    spend_daily(engine, 28, feature="a|b")  # $48 of March by now; 13 days more are $204
+    budgets = (Budget(monthly_usd=200), Budget(scope="feature", key="*", monthly_usd=1000), Budget(daily_usd=9))
+    configured = settings.model_copy(update={"budgets": budgets})
+    page = report_markdown(project(engine, configured), NOW, budget_standings(engine, configured, NOW).standings)
+    assert "| Budget, will be crossed, on 2026-03-18 | $200.00 |" in page
+    table = page.partition("## The gravest 3 of 3 budgets\n\n")[2].splitlines()
+    assert table[0] == "| Budget | Each | USD | Spent | Share | Projected | 80 % | Crossed on | State |"
+    assert table[2].startswith("| total | month | $200.00 | $48.00 | 24% | $360.00 | $")
+    assert table[2].endswith(" | 2026-03-18 | will be crossed |")
+    assert table[3].startswith(r"| feature:a\|b | month | $1,000 |")
+    assert table[4] == "| total | day | $9.00 | $0.00 | 0% |  |  |  | not projected |"
+
+
+def test_plot_has_the_days_of_its_month_alone_a_mark_for_now_and_its_legend_below(
+    engine: sa.Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Axes] = []
+
+    def keeping(draw):
+        return png(lambda axes: (draw(axes), found.append(axes))[0])
+
+    monkeypatch.setattr(show_projection, "png", keeping)
+    spend_daily(engine, 28)
+    configured = settings.model_copy(update={"budgets": (Budget(monthly_usd=200),)})
+    plot_png(project(engine, configured), NOW)
+    [axes] = found
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "6", "11", "16", "21", "26", "31"]
+    first, end = axes.get_xlim()
+    assert end - first == 31
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names[-2:] == ["budget $200.00: will be crossed, on 2026-03-18", "now, 05 March 12:00 UTC"]
+    assert first + 4.5 in [float(line.get_xdata()[0]) for line in axes.lines]
+    figure = axes.get_figure()
+    figure.draw_without_rendering()
+    assert axes.get_legend().get_window_extent().y1 < axes.get_window_extent().y0
 
 
 def test_report_of_nothing_says_so() -> None:
@@ -82,9 +127,9 @@ def test_plot_shows_what_was_spent_so_far(engine: sa.Engine, settings: Settings,
 
 
 def past_of(png: bytes) -> Any:
-    """Find the blue of the line in the picture's lower left, which is before the 16th, and has no legend."""
+    """Find the blue of the line left of the middle, which is before the 16th, and above the legend."""
     pixels = image.imread(io.BytesIO(png), format="png")
     assert (pixels[..., 3] == 1).all()  # opaque
     height, width, _ = pixels.shape
-    corner = pixels[height // 2 :, width // 10 : width // 2]
+    corner = pixels[height // 2 : 3 * height // 4, width // 10 : width // 2]
     return (corner[..., 2] > 0.7) & (corner[..., 0] < 0.3)

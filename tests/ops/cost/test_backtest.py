@@ -34,7 +34,7 @@ def test_months_are_blocks_of_30_days_from_the_60th_on() -> None:
 def test_month_without_spend_or_without_a_known_day_is_no_task() -> None:
     assert list(tasks(days(*[1.0] * 60, *[0.0] * 30))) == []
     assert [(task.origin - FIRST).days for task in tasks(days(*[1.0] * 60, *[None] * 5, *[1.0] * 25))] == [67, 74, 81]
-    assert [(task.origin - FIRST).days for task in tasks(days(*[1.0] * 66, *[None] * 24))] == [63]
+    assert [(task.origin - FIRST).days for task in tasks(days(*[1.0] * 75, *[None] * 15))] == [63, 67, 74]
 
 
 def test_steady_spend_is_projected_as_well_as_by_anybody() -> None:
@@ -75,6 +75,20 @@ def test_gaps_are_left_out_of_the_comparison_by_day() -> None:
 def test_seasonal_naive_of_a_history_without_the_weekday_is_the_mean_day() -> None:
     sparse = [10.0 if number % 7 != 3 else None for number in range(97)]
     assert backtest({"no Sundays": days(*sparse)}).tasks == 4
+
+
+@pytest.mark.parametrize(
+    ("costs", "tasks"),
+    [
+        pytest.param([None] * 30 + [10.0] * 60, 4, id="half of the days before"),
+        pytest.param([10.0] + [None] * 30 + [10.0] * 59, 4, id="half of them, and the first of all"),
+        pytest.param([10.0] + [None] * 31 + [10.0] * 58, 0, id="less"),
+        pytest.param([10.0] * 60 + [None, 10.0] * 15, 4, id="half of the month"),
+        pytest.param([10.0] * 60 + [None, 10.0] * 14 + [None] * 2, 0, id="less of it"),
+    ],
+)
+def test_month_is_judged_when_half_of_it_and_of_the_days_before_is_known(costs: list[float | None], tasks: int) -> None:
+    assert backtest({"sparse": days(*costs)}).tasks == tasks
 
 
 def test_too_few_days_make_no_result() -> None:

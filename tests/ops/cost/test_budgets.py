@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from ops.cost.budgets import BudgetEvent, BudgetState, Period, Standing, judge
+from ops.cost.budgets import NAMED, BudgetEvent, BudgetState, Period, Standing, judge, words_of_many
 from ops.cost.projection import DaySpend, Projection, project_month
-from ops.cost.scopes import TOTAL
+from ops.cost.scopes import TOTAL, Scope, ScopeKind
 from ops.window import Window
 
 NOW = datetime(2026, 11, 16, tzinfo=UTC)
@@ -85,10 +85,33 @@ def test_budget_events_of_what_is_projected(
     assert (found.events(), found.exhausted_on) == (events, exhausted)
 
 
-def test_budget_of_a_new_account_foretells_nothing() -> None:
+@pytest.mark.parametrize(
+    ("budget", "events"),
+    [
+        # 6 days of $10, 15 to come: 60 + 150 x 0.45 = 127.50 to 60 + 150 x 6 = 960
+        pytest.param("127", [BudgetEvent.WILL_BE_CROSSED], id="below the whole of the wide interval"),
+        pytest.param("128", [], id="somewhere in it"),
+        pytest.param("961", [], id="above it"),
+    ],
+)
+def test_budget_of_a_new_account_is_foretold_only_when_it_is_certain_to_be_crossed(
+    budget: str, events: list[BudgetEvent]
+) -> None:
     history = [DaySpend(date(2026, 11, 10) + timedelta(days=day), Decimal(10)) for day in range(6)]
-    found = standing("65", "60", project_month(history, Decimal(0), MONTH, NOW))
-    assert BudgetEvent.WILL_BE_CROSSED not in found.events()
+    assert standing(budget, "60", project_month(history, Decimal(0), MONTH, NOW)).events() == events
+
+
+def test_budget_is_not_foretold_by_the_pace_of_a_few_hours() -> None:
+    found = standing("100", "10", project_month([], Decimal(10), MONTH, NOW + timedelta(hours=2)))
+    assert (found.events(), found.state) == ([], BudgetState.WILL_BE_CROSSED)
+
+
+@pytest.mark.parametrize(
+    ("spent", "state"),
+    [pytest.param("101", BudgetState.CROSSED, id="crossed"), pytest.param("100", None, id="nobody knows")],
+)
+def test_budget_that_nobody_projects_stands_by_what_is_spent(spent: str, state: BudgetState | None) -> None:
+    assert standing("100", spent).state is state
 
 
 def test_budget_is_told_in_words(projection: Projection) -> None:
@@ -100,3 +123,14 @@ def test_budget_is_told_in_words(projection: Projection) -> None:
     assert standing("1000", "150", projection).words(BudgetEvent.HALF_SPENT)[1].endswith(")")
     late = replace(standing("200", "150"), is_over=True).words(BudgetEvent.HALF_SPENT)[1]
     assert late == "$150.00 spent (75%), in the month that ended on 2026-12-01 at 00:00 UTC"
+
+
+def test_budgets_of_many_are_told_in_lines_the_most_spent_first() -> None:
+    users = [replace(standing("5", str(5 + n)), scope=Scope(ScopeKind.USER, f"u{n}")) for n in range(NAMED + 2)]
+    long = replace(standing("5", "99"), scope=Scope(ScopeKind.USER, "x" * 50))
+    title, body = words_of_many([*users, long], BudgetEvent.ALL_SPENT)
+    assert title == "Budget of $5.00 a month, 18 users: 100 % spent"
+    lines = body.splitlines()
+    assert lines[:2] == ["x" * 39 + "…: $99.00 spent (1980%)", "u16: $21.00 spent (420%)"]
+    assert (lines[-1], len(lines)) == ("and 3 more", NAMED + 1)
+    assert "more" not in words_of_many(users[:2], BudgetEvent.ALL_SPENT)[1]

@@ -71,6 +71,28 @@ def test_spent_is_exact_to_the_microsecond(engine: sa.Engine) -> None:
         assert costs.spent(connection, "default", Window(NOW, NOW)) == 0
 
 
+def test_hours_have_their_shares_of_days_that_each_weigh_the_same(engine: sa.Engine) -> None:
+    cheap, dear = MIDNIGHT - DAY, MIDNIGHT - 28 * DAY
+    rows = [
+        at(cheap + HOUR, "1"),
+        at(cheap + 5 * HOUR, "3", feature="search"),
+        at(dear + 5 * HOUR, "900", feature="search"),
+        at(dear + 23 * HOUR, "100"),
+        at(dear - HOUR, "100"),
+        at(MIDNIGHT, "100"),
+        at(cheap, "100", tenant_id="other"),
+        at(cheap - DAY, "0", feature="free"),
+    ]
+    insert(engine, usage_hourly, rows)
+    with engine.connect() as connection:
+        found = costs.scope_hours(connection, "default", NOW)
+    whole = [0.0] * 24
+    whole[1], whole[5], whole[23] = 1 / 4, 3 / 4 + 900 / 1000, 100 / 1000
+    assert found[TOTAL] == found[Scope(ScopeKind.MODEL, "openai/gpt-4o-mini")] == pytest.approx(whole)
+    assert found[Scope(ScopeKind.FEATURE, "search")] == [2 if hour == 5 else 0 for hour in range(24)]
+    assert len(found) == 3
+
+
 def test_totals_count_events_and_those_without_a_price(engine: sa.Engine) -> None:
     rows = [hour_row(HOUR, "2", events=5, unpriced_events=1), hour_row(2 * HOUR, "3", events=7, unpriced_events=2)]
     outside = [hour_row(timedelta(0), "100"), hour_row(3 * HOUR, "100"), hour_row(HOUR, "100", tenant_id="other")]
@@ -91,7 +113,7 @@ def projection(zone: str = "UTC", **changes: Any) -> Projection:
 
 
 def save(engine: sa.Engine, made: Projection, now: datetime = NOW, gaps: int = 0, blocked: str | None = None) -> None:
-    flaws = costs.Flaws(gaps, blocked)
+    flaws = costs.Flaws({TOTAL: gaps}, blocked)
     with engine.begin() as connection:
         costs.save_projections(connection, "default", {TOTAL: made, Scope(ScopeKind.TEAM, "x"): made}, now, flaws)
 
@@ -104,7 +126,8 @@ def test_projections_made_again_for_the_same_time_replace_the_first(engine: sa.E
     assert [(row.as_of, row.scope, row.key) for row in rows] == [
         (NOW, "team", "x"), (NOW, "total", ""), (NOW + HOUR, "team", "x"), (NOW + HOUR, "total", "")
     ]  # fmt: skip
-    first, second = rows[1], rows[3]
+    team, first, second = rows[0], rows[1], rows[3]
+    assert team.unpriced_events == 0
     assert (first.spent_usd, first.method, first.low_history, first.unpriced_events) == (9.5, "run-rate", True, 7)
     assert (first.blocked_by, second.blocked_by) == ("why", None)
     month = [second.month_end_usd, second.low80_usd, second.high80_usd, second.low95_usd, second.high95_usd]
