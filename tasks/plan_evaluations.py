@@ -1,6 +1,6 @@
 """Which golden sets are run, of whom they are asked, and who judges: what the settings come to.
 
-Before it: `tasks/settings.py`. After it: `tasks/run_evaluations.py` runs one plan after the other.
+Before it: `tasks/settings/`. After it: `tasks/run_evaluations.py` runs one plan after the other.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a call of an evaluation run may cost at most, and what it cost by the tokens that its answer tells.
 
-Before it: `tasks/settings.py` says whom we ask. After it: `tasks/evaluate_items.py` reserves, asks, and settles.
+Before it: `tasks/settings/` says whom we ask. After it: `tasks/evaluate_items.py` reserves, asks, and settles.
 """
 
 from __future__ import annotations
