@@ -14,8 +14,8 @@ from tasks.settings import Settings
 
 HIDDEN = "xoxb-do-not-tell"
 GROUPS = (
-    "alerting, budgets, channels, component_costs, database, database_url, evaluation, home, month_timezone, plans, prefect_port, "
-    "prices, receiver, savings, services, slack, sources, storage, tenant, vendors, warming"
+    "alerting, budgets, channels, component_costs, database, database_url, evaluation, home, month_timezone, plans, "
+    "prefect_port, prices, receiver, savings, services, slack, sources, storage, tenant, vendors, warming"
 )
 EVERYTHING = """\
 tenant: acme
