@@ -18,6 +18,10 @@ def test_schema_upgrade_reaches_the_head_and_is_idempotent(engine: sa.Engine) ->
     assert schema.upgrade(engine) == schema.head()
 
 
+def test_head_is_that_of_alembic() -> None:
+    assert schema.head() == ScriptDirectory.from_config(schema.alembic_config()).get_current_head()
+
+
 def test_schema_of_a_new_database_is_not_there_yet(server_url: str) -> None:
     engine = sa.create_engine(server_url)
     assert schema.current(engine) is None
@@ -39,7 +43,7 @@ def test_schema_upgrade_from_two_sides_at_once_is_applied_once(engine: sa.Engine
 
 
 def test_each_migration_can_be_taken_back_and_applied_again(engine: sa.Engine) -> None:
-    config = schema._config()
+    config = schema.alembic_config()
     newest_first = [found.revision for found in ScriptDirectory.from_config(config).walk_revisions()]
     downwards = {}
     with engine.begin() as connection:
@@ -54,7 +58,7 @@ def test_each_migration_can_be_taken_back_and_applied_again(engine: sa.Engine) -
 
 
 def test_open_alerts_about_vendors_change_their_rule_with_the_schema(engine: sa.Engine) -> None:
-    config = schema._config()
+    config = schema.alembic_config()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "0005")
@@ -88,7 +92,7 @@ VALUES ('default', 'judge', 'gpt-4o', .7, .2, 300, '2026-03-06', 'again', 'ann',
 
 
 def test_baselines_of_all_models_are_pinned_anew_unless_somebody_accepted_them(engine: sa.Engine) -> None:
-    config = schema._config()
+    config = schema.alembic_config()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.downgrade(config, "0005")
