@@ -17,8 +17,8 @@ from cli.times import TIME, checked_time
 def command(as_of: datetime | None, top: int, as_json: bool) -> None:
     """Show every budget of the settings (`budgets`): spent, projected, and how it stands, the gravest first.
 
-    A month's budgets are projected, but for those of users; the 80 % interval decides. Nobody is told; the flow
-    check-budgets tells.
+    A month's budgets are projected, but for those of users; the 80 % interval decides. Of users, those are shown who
+    have spent half of theirs. Nobody is told; the flow check-budgets tells.
 
     \b
     Example:

@@ -51,8 +51,6 @@ LEVELS = {
     BudgetEvent.ALL_SPENT: Level.CRITICAL, BudgetEvent.WILL_BE_CROSSED: Level.WARNING,
     BudgetEvent.MOST_SPENT: Level.WARNING, BudgetEvent.AT_RISK: Level.INFO, BudgetEvent.HALF_SPENT: Level.INFO,
 }  # fmt: skip
-
-
 NAMED = 15  # in one message, with a line of up to 150 characters each
 _SHORT_KEY = 40
 
@@ -82,7 +80,8 @@ class Standing:
     def events(self) -> list[BudgetEvent]:
         """Return what has come to pass or is foretold, the gravest first."""
         found = {event for event, share in _SHARES.items() if self.spent_usd >= share * self.budget_usd}
-        found |= {event for event in BudgetEvent if self._is_foretold and event.value == self.state}
+        if self.projection is not None and self.state is not None:
+            found |= foretold(self.state, self.projection.method, low_history=self.projection.low_history)
         return [event for event in BudgetEvent if event in found]
 
     @property
@@ -91,13 +90,6 @@ class Standing:
         if self.projection is not None:
             return judge(self.projection, self.budget_usd)
         return BudgetState.CROSSED if self.spent_usd > self.budget_usd else None
-
-    @property
-    def _is_foretold(self) -> bool:
-        """Of under 14 days only what the whole of their wide interval says, and never by the pace of a few hours."""
-        if self.projection is None or self.projection.method is Method.RUN_RATE:
-            return False
-        return not self.projection.low_history or self.state is BudgetState.WILL_BE_CROSSED
 
     def words(self, event: BudgetEvent) -> tuple[str, str]:
         """Return a title and a detail of an event for people."""
@@ -139,3 +131,13 @@ def foretell(spent_usd: Decimal, month_end: Spread, monthly_usd: Decimal) -> Bud
     if month_end.low80 > monthly_usd:
         return BudgetState.WILL_BE_CROSSED
     return BudgetState.AT_RISK if month_end.high80 > monthly_usd else BudgetState.KEPT
+
+
+def foretold(state: BudgetState, method: Method, *, low_history: bool) -> set[BudgetEvent]:
+    """Return what a state foretells: of under 14 days only what the whole of their wide interval says.
+
+    The pace of a few hours foretells nothing.
+    """
+    if method is Method.RUN_RATE or (low_history and state is not BudgetState.WILL_BE_CROSSED):
+        return set()
+    return {event for event in BudgetEvent if event.value == state.value}

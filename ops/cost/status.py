@@ -11,8 +11,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from ops.cost.budgets import LEVELS, BudgetEvent, Period, Standing, foretell
-from ops.cost.projection import Spread
+from ops.cost.budgets import LEVELS, BudgetEvent, Period, Standing, foretell, foretold
+from ops.cost.projection import Method, Spread
 from ops.cost.scopes import Scope
 from ops.money import usd
 from ops.status import Level, Row
@@ -34,6 +34,7 @@ class Forecast:
 
     as_of: datetime
     month_end: Spread
+    method: Method
     low_history: bool
 
 
@@ -80,12 +81,12 @@ def budget_row(standings: Sequence[Standing], forecasts: Mapping[Scope, Forecast
 
 
 def _gravest(standing: Standing, forecast: Forecast | None) -> BudgetEvent | None:
-    """Return the gravest of what has come to pass; a forecast on low history foretells nothing."""
+    """Return the gravest of what has come to pass or is foretold."""
     found = set(standing.events())
     forecast = _of_month(standing, forecast)
-    if forecast is not None and not forecast.low_history:
+    if forecast is not None:
         state = foretell(standing.spent_usd, forecast.month_end, standing.budget_usd)
-        found |= {event for event in BudgetEvent if event.value == state.value}
+        found |= foretold(state, forecast.method, low_history=forecast.low_history)
     return next((event for event in BudgetEvent if event in found), None)
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from ops.cost.pricing import TokenSums
-from ops.cost.projection import Projection, Spread
+from ops.cost.projection import Method, Projection, Spread
 from ops.cost.scopes import Scope, ScopeKind
 from ops.cost.status import Forecast
 from ops.window import Window, floor_day, floor_hour
@@ -147,7 +147,7 @@ def forecasts(connection: sa.Connection, tenant: str, month: Window) -> dict[Sco
     rows = connection.execute(sa.select(cost_projections).where(*of_month, kept.as_of == last))
     return {
         Scope(ScopeKind(row.scope), row.key): Forecast(
-            as_of=row.as_of, low_history=row.low_history,
+            as_of=row.as_of, method=Method(row.method), low_history=row.low_history,
             month_end=Spread(row.month_end_usd, *(getattr(row, f"{name}_usd") for name in _ENDS)),
         )
         for row in rows

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from cli.main import watchkeeper
 from tasks.settings import Settings
-from tasks.stores.tables import budget_events, cost_projections, outbox, usage_daily_users, usage_hourly
-from tests.hand_made import DAY, HOUR, MIDNIGHT, hour_row, insert, rows_of, spend_daily
+from tasks.stores.tables import budget_events, cost_projections, outbox, quality_checks, usage_daily_users, usage_hourly
+from tests.hand_made import DAY, HOUR, MIDNIGHT, NOW, hour_row, insert, rows_of, spend_daily
 
 BUDGETS = [
     {"monthly_usd": 200}, {"daily_usd": 100}, {"scope": "feature", "key": "*", "monthly_usd": 100},
@@ -65,7 +65,7 @@ def test_projections_are_documents_by_the_names_of_their_table(month: None) -> N
     document = json.loads(cost("project", "--json"))
     assert (document["as_of"], document["events"], document["unpriced_events"]) == ("2026-03-05T12:00:00+00:00", 11, 1)
     found = by_name(document, "projections")
-    names = {column.name for column in cost_projections.columns} - {"tenant_id", "month", "as_of"}
+    names = {column.name for column in cost_projections.columns} - {"tenant_id", "month", "as_of", "blocked_by"}
     assert all(names <= each.keys() for each in found.values())
     launch, chat = found["feature:launch"], found["feature:chat"]
     assert (launch["low_history"], launch["history_days"], launch["budget"]["exhausted_on"]) == (True, 2, "2026-03-13")
@@ -103,6 +103,17 @@ def test_budgets_are_documents_with_null_for_what_nobody_projects(month: None) -
     search = found["feature", "search", "month"]
     assert (search["share"], search["projected_usd"], search["state"]) == (0.24, 180, "will be crossed")
     assert search["low80_usd"] > 100
+
+
+def test_data_that_fails_a_check_foretells_nothing(engine: sa.Engine, month: None) -> None:
+    failed = {"suite": "prices", "name": "sum", "severity": "critical", "detail": "x"}
+    insert(engine, quality_checks, [{**failed, "as_of": NOW - HOUR, "outcome": "failed"}])
+    assert "; do not rely on it: data check failed: prices" in lines(cost("project"))[0]
+    assert json.loads(cost("project", "--json"))["blocked_by"].startswith("data check failed: prices")
+    found = lines(cost("budgets"))
+    assert found[-1].startswith("nothing is foretold: data check failed: prices")
+    assert "total month $200.00 $60.00 30% not projected" in found
+    assert json.loads(cost("budgets", "--json"))["held"].startswith("data check failed: prices")
 
 
 def test_nothing_is_said_to_be_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from ops.cost.budgets import Period, Standing
-from ops.cost.projection import Spread
+from ops.cost.projection import Method, Spread
 from ops.cost.scopes import TOTAL, Scope, ScopeKind
 from ops.cost.status import Forecast, Spent, budget_row, spend_row
 from ops.window import Window
@@ -17,9 +17,11 @@ NOW = datetime(2026, 11, 16, 12, tzinfo=UTC)
 MONTH = Window(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
 
 
-def forecast(low: int, expected: int, high: int, *, low_history: bool = False) -> Forecast:
+def forecast(
+    low: int, expected: int, high: int, *, low_history: bool = False, method: Method = Method.WEEKDAY_LEVEL
+) -> Forecast:
     end = Spread(*map(Decimal, (expected, low, high, low, high)))
-    return Forecast(as_of=NOW - timedelta(minutes=20), month_end=end, low_history=low_history)
+    return Forecast(as_of=NOW - timedelta(minutes=20), month_end=end, method=method, low_history=low_history)
 
 
 def standing(spent: int, budget: int = 100, scope: Scope = TOTAL, period: Period = Period.MONTH) -> Standing:
@@ -87,8 +89,14 @@ def test_budget_is_as_grave_as_what_its_event_is_told_with(
     assert (row.level, row.about, row.text) == (level, "total, month", text)
 
 
-def test_forecast_on_low_history_foretells_nothing() -> None:
-    assert budget_row([standing(20)], {TOTAL: forecast(101, 110, 120, low_history=True)}).level == "ok"
+def test_forecast_on_low_history_foretells_only_what_is_certain() -> None:
+    assert budget_row([standing(20)], {TOTAL: forecast(99, 110, 120, low_history=True)}).level == "ok"
+    assert budget_row([standing(20)], {TOTAL: forecast(101, 110, 120, low_history=True)}).level == "warning"
+
+
+def test_forecast_by_the_pace_of_hours_foretells_nothing() -> None:
+    pace = forecast(101, 110, 120, low_history=True, method=Method.RUN_RATE)
+    assert budget_row([standing(20)], {TOTAL: pace}).level == "ok"
 
 
 def test_forecast_of_the_month_is_none_of_a_day() -> None:
