@@ -40,22 +40,26 @@ def main(grace_s: float = 15) -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # background jobs of a shell inherit it ignored
     child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)  # noqa: S603  from `start`
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the child by itself; we stay to see it end
-    threading.Thread(target=_watch_pipe, args=(child, grace_s), daemon=True).start()
-    return child.wait()
+    killing = threading.Lock()
+    threading.Thread(target=_watch_pipe, args=(child, grace_s, killing), daemon=True).start()
+    code = child.wait()
+    with killing:  # the thread ends with us, and some of the family might be left
+        return code
 
 
-def _watch_pipe(child: subprocess.Popen[bytes], grace_s: float) -> None:
+def _watch_pipe(child: subprocess.Popen[bytes], grace_s: float, killing: threading.Lock) -> None:
     while os.read(0, 4096):
         pass
     child.send_signal(signal.SIGINT)
     try:
         child.wait(grace_s)
     except subprocess.TimeoutExpired:
-        family = psutil.Process(child.pid).children(recursive=True)
-        child.kill()  # first: it might otherwise end well when its children are gone
-        for process in family:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        with killing:
+            family = psutil.Process(child.pid).children(recursive=True)
+            child.kill()  # first: it might otherwise end well when its children are gone
+            for process in family:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
 
 
 if __name__ == "__main__":
