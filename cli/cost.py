@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
+
+from cli.lazy_group import LazyGroup
 
 COMMANDS = {
     "advise": "cli.cost_advise",
@@ -20,22 +20,7 @@ COMMANDS = {
 }
 
 
-class Commands(click.Group):
-    """One module per command, imported only when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
-        """Return the names."""
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import the module of a command."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
-        return command
-
-
-@click.group("cost", cls=Commands)
+@click.group("cost", cls=LazyGroup, modules=COMMANDS)
 def command() -> None:
     """Show what the system costs and will cost, what would make it cheaper, and whether the vendors' bills agree.
 

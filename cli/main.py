@@ -6,13 +6,14 @@ file, a setting, an argument).
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 try:
     import click
 except ModuleNotFoundError:  # the base install is the library alone
     sys.exit('the command needs more packages: pip install "watchkeeper[ops]"')
+
+from cli.lazy_group import LazyGroup
 
 COMMANDS = (
     "alerts",
@@ -34,22 +35,11 @@ COMMANDS = (
 )
 
 
-class Commands(click.Group):
-    """One module of `cli` per command, imported only when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
-        """Return the names."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import the module of a command."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"cli.{cmd_name}").command
-        return command
-
-
-@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup,
+    modules={name: f"cli.{name}" for name in COMMANDS},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="watchkeeper")
 def watchkeeper() -> None:
     """Keep watch over a GenAI system in production: cost, quality, rollouts, caches, alerts.
