@@ -106,6 +106,20 @@ def test_answers_are_scored_and_say_what_of(run: Run, configure: Any, api: Model
     assert (first.tags, first.judge_version, first.event_id) == ({"language": "de"}, None, None)
 
 
+def test_pattern_without_end_has_no_mark_and_holds_up_nobody(
+    run: Run, configure: Any, api: ModelApi, engine: sa.Engine
+) -> None:
+    patterns = ["35", "36", "(a+)+$"]
+    items = [{**question, "pattern": pattern} for question, pattern in zip(questions(3), patterns, strict=True)]
+    api.answers = {"question 0": "35", "question 1": "35", "question 2": "a" * 60 + "!"}
+    row = run(configure(*items, scorers=["regex"]))
+    assert (row.state, row.outcomes) == ("done", {"answer": {"ok": 3}})
+    assert row.results == {"answer_regex": {"n": 2, "mean": 1 / 2}}
+    told = {call.item_id: call.detail for call in rows_of(engine, evaluation_calls)}
+    limit = "pattern: '(a+)+$' is not one that is found, or not, within 2 s"
+    assert told == {"q00": None, "q01": None, "q02": limit}
+
+
 def test_application_without_known_prices_costs_what_was_reserved_and_says_so(run: Run, configure: Any) -> None:
     row = run(configure(*questions(3)))
     assert (row.spent_usd, row.assumed_usd) == (3 * CALL, 3 * CALL)
