@@ -16,7 +16,7 @@ from tasks.plan_evaluations import plans
 from tasks.resources import open_http
 from tasks.run_evaluations import run_all, run_set
 from tasks.settings import Evaluation, Settings
-from tasks.show_evaluations import failures, not_asked, run_row
+from tasks.show_evaluations import failures, not_asked, report_markdown, run_row
 from tasks.stores import evaluation_runs as store
 from tasks.stores.tables import evaluation_calls, evaluation_runs, scores
 from tests.api_server import ApiServer, Fault, api_server
@@ -375,6 +375,12 @@ def test_one_plan_that_fails_does_not_stop_the_others(run: Run, configure: Any) 
     assert [row.name for row in done.runs] == ["judge-probes"]
     assert str(done.failure).startswith("evaluation: 1 of 2 failed: golden set faq")
     assert run_all([], lambda _: None).failure is None
+
+
+def test_page_runs_nothing_that_a_golden_set_says(run: Run, configure: Any) -> None:
+    hostile = configure({"query": "Who?", "reference": "a", "pattern": "(<img src=x onerror=alert(1)>"})
+    page = report_markdown(run_all(plans(hostile, ["faq"]), lambda _: run(hostile)))
+    assert r"pattern: '(\<img src=x onerror=alert(1)\>' is not a regular expression" in page
 
 
 def test_set_that_is_not_configured_is_unknown(configure: Any) -> None:
