@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import getpass
+import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.output import as_json, print_json, say
-from cli.times import DAY, checked_span
+from cli.times import DAY, checked_span, checked_time
 
 if TYPE_CHECKING:
     from tasks.stores.baselines import Baseline
@@ -46,9 +47,9 @@ def command(
     from tasks.resources import open_database
 
     now = datetime.now(UTC)
-    end = until or floor_day(now)
+    end = checked_time("--to", until) or floor_day(now)
     window = checked_span(since or end - timedelta(days=DAYS), end)
-    accepted = Acceptance(Series(metric, model, prompt, judge), window, reason, getpass.getuser())
+    accepted = Acceptance(Series(metric, model, prompt, judge), window, reason, _user())
     settings = load_settings()
     with open_database(settings) as engine:
         baseline = accept_baseline(engine, settings, accepted, now)
@@ -57,6 +58,13 @@ def command(
     else:
         pinned = baseline.pinned
         say(f"{baseline.series}: held to {pinned.mean:.3f}, {pinned.n:,} scores on {pinned.days} days")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number without a name
+        return f"user {os.getuid()}"
 
 
 def _document(baseline: Baseline) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 UNKNOWN = "(unknown)"  # what a request does not name: its feature, team, user, release
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~&])")
 _NOT_ASCII = re.compile(r"[^\n -~]")
 
 
@@ -18,6 +19,12 @@ def printable(text: str) -> str:
 def printable_json(document: str) -> str:
     """Write what is not printable in a JSON document as escapes: it says the same, and steers no terminal."""
     return _NOT_ASCII.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], document)
+
+
+def markdown_cell(text: str) -> str:
+    """Write a text as one cell of a Markdown table, whatever is in it: a page must not run anybody's HTML."""
+    safe = "".join(char if char.isprintable() else " " for char in text)
+    return _MARKDOWN.sub(r"\\\1", safe)
 
 
 def plain_table(rows: Sequence[tuple[str, ...]], *, numbers: bool = True) -> str:

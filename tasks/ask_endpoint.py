@@ -187,7 +187,8 @@ def _documents(content: bytes) -> Reply:
     found = msgspec.json.decode(content, type=_Documents).documents
     if len(found) > MOST_DOCUMENTS:
         raise InvalidValue("documents", f"{len(found):,}", f"at most {MOST_DOCUMENTS:,}")
-    return Reply(Outcome.OK, documents=tuple(str(each.id) if isinstance(each, _Document) else each for each in found))
+    names = (str(each.id) if isinstance(each, _Document) else each for each in found)
+    return Reply(Outcome.OK, documents=tuple(_UNSTORABLE.sub("\ufffd", name) for name in names))  # NUL ends one in C
 
 
 def _short(text: str) -> str:

@@ -21,9 +21,9 @@ from ops.monitoring.data_quality import SUITES, find
 from ops.monitoring.data_quality.prices import PRICE_FACTOR
 from ops.monitoring.data_quality.projections import FRESH_HOURS, MOVE_FACTOR
 from ops.monitoring.data_quality.traffic import FEWEST_DUE, HISTORY, dues, volumes
+from ops.plain_text import markdown_cell
 from ops.window import Window, floor_day, floor_hour
 from tasks.settings import Settings
-from tasks.show_projection import cell
 from tasks.stores import profiles, quality_checks
 from tasks.validate_suites import Checked, validate
 
@@ -88,6 +88,6 @@ def as_rows(results: Sequence[Checked]) -> list[tuple[str, ...]]:
 def report_markdown(results: Sequence[Checked], now: datetime) -> str:
     """Write the artifact."""
     marks = {"failed": "❌", "errored": "⚠️", "passed": "✅"}
-    lines = [f"| {marks[row[0]]} {' | '.join(cell(text) for text in row)} |" for row in as_rows(results)]
+    lines = [f"| {marks[row[0]]} {' | '.join(map(markdown_cell, row))} |" for row in as_rows(results)]
     head = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}\n"
     return f"# Data quality, as of {now:%Y-%m-%d %H:%M} UTC\n\n{head}" + "\n".join(lines) + "\n"

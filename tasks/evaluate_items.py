@@ -25,9 +25,10 @@ from ops.monitoring import retrieval
 from ops.monitoring.evaluation_calls import Outcome, Step, charge
 from ops.monitoring.golden import GoldenItem
 from ops.monitoring.rubric import judge_messages, read_verdict
-from ops.monitoring.scorers import SIMILARITY, score_answer, similarity
+from ops.monitoring.scorers import PATTERN, SIMILARITY, Scorer, score_answer, similarity
 from ops.scores import Score
 from tasks.ask_endpoint import Line, Reply
+from tasks.find_pattern import EndlessPattern, is_found
 from tasks.plan_evaluations import Plan
 from tasks.price_calls import Tariff
 from tasks.settings import Endpoint, Settings
@@ -121,7 +122,10 @@ class Evaluator:
         return retrieval.score_ranking(item.expected, reply.documents or (), self.plan.k) if item.expected else {}
 
     def _of_text(self, item: GoldenItem, reply: Reply) -> Marks:
-        return score_answer(self.plan.scorers, item, reply.text)
+        marks = score_answer(self.plan.scorers, item, reply.text)
+        if Scorer.REGEX in self.plan.scorers and item.pattern is not None:
+            marks[PATTERN] = float(is_found(item.pattern, reply.text))
+        return marks
 
     def _similarity(self, item: GoldenItem, answer: str, reference: str) -> None:
         line, tariff = self.asked[Step.EMBEDDING].line, self.asked[Step.EMBEDDING].tariff
@@ -201,6 +205,8 @@ def _scored(
         return reply.outcome, reply.detail, {}
     try:
         return Outcome.OK, None, score(item, reply)
+    except EndlessPattern as error:  # the answer is none the worse for it
+        return Outcome.OK, str(error), {}
     except InvalidValue as error:  # vectors or a verdict that are none
         return Outcome.GARBAGE, str(error), {}
 

@@ -29,7 +29,7 @@ LONGEST_ANSWER_S = 120.0  # from its head to its end: one that trickles is never
 LONGEST_WAIT_S = 120.0  # who asks us to wait longer is asked again at the next poll
 NOT_MODIFIED = 304
 _CREDENTIALS = ("authorization", "x-api-key", "api-key")
-_OF_THE_WAY = ("content-encoding", "content-length", "transfer-encoding")  # true of what was sent, not of what we hold
+_OF_THE_WAY = (b"content-encoding", b"content-length", b"transfer-encoding")  # true of what was sent, not of ours
 _CONDITIONS = ("if-none-match", "if-modified-since")
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 
@@ -150,7 +150,7 @@ def received(client: httpx.Client, request: httpx.Request, limits: Limits) -> ht
     finally:
         answer.close()
     body = unpack(packed, answer.headers.get("content-encoding", ""), limits.most_bytes)
-    headers = [(name, value) for name, value in answer.headers.multi_items() if name not in _OF_THE_WAY]
+    headers = [(name, value) for name, value in answer.headers.raw if name.lower() not in _OF_THE_WAY]  # not all ASCII
     return httpx.Response(answer.status_code, headers=headers, content=body, request=request,
                           extensions=answer.extensions)  # fmt: skip
 

@@ -13,7 +13,7 @@ import msgspec
 from ops.errors import InvalidValue
 from tasks.csv_records import cells_of, record_sizes
 from tasks.log_file import LogFile
-from tasks.read_lines import read_blocks
+from tasks.read_lines import MAX_LINE_BYTES, read_blocks
 from tasks.sources.interface import Lines
 
 
@@ -28,7 +28,16 @@ def read_rows(file: LogFile) -> Iterator[Iterator[tuple[int, Any]]]:
     is_csv = ".csv" in file.suffixes
     header: list[str] = []
     for block in read_blocks(file, quoted=is_csv):
-        yield _cells(block.lines, header) if is_csv else _lines(block.lines)
+        if block.too_long:
+            yield _too_long(block.lines)
+        else:
+            yield _cells(block.lines, header) if is_csv else _lines(block.lines)
+
+
+def _too_long(block: Lines) -> Iterator[tuple[int, Any]]:
+    """Refuse a line of which only the beginning was read: that might be a row too."""
+    limit = f"at most {MAX_LINE_BYTES:,} bytes long"
+    return ((row.position, InvalidValue("line", row.raw[:60].decode(errors="replace"), limit)) for row in block.rows())
 
 
 def _lines(block: Lines) -> Iterator[tuple[int, Any]]:

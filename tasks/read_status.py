@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from ops.cost.scopes import TOTAL
 from ops.cost.status import Spent, budget_row, spend_row
 from ops.deployment.status import rollout_rows
-from ops.errors import Unavailable, WatchkeeperError
+from ops.errors import Unavailable, in_words
 from ops.monitoring.metrics import METRICS
 from ops.monitoring.rules import RULES
 from ops.monitoring.status import (
@@ -61,7 +61,8 @@ _HEADLINES = {
     "requests": ("requests_per_minute", "error_rate", "availability"),
     "latency": ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms"),
 }
-_PATIENCE = sa.text("SET LOCAL statement_timeout = '5s'")  # of one query, its waiting for locks included
+# Of one query, and of its waiting for a lock: whoever locks one table mostly locks others too.
+_PATIENCE = sa.text("SELECT set_config('statement_timeout', '5s', true), set_config('lock_timeout', '150ms', true)")
 _UPGRADE = "`watchkeeper db upgrade`"
 
 
@@ -133,8 +134,8 @@ def _section(engine: sa.Engine, settings: Settings, now: datetime, schedules: Sc
             return Section(name, tuple(SECTIONS[name](Look(connection, settings, now, schedules))))
     except sa.exc.DBAPIError as error:
         return Section(name, (Row(Level.UNREADABLE, "", first_line(error)),))
-    except WatchkeeperError as error:
-        return Section(name, (Row(Level.UNREADABLE, "", str(error)),))
+    except Exception as error:  # noqa: BLE001  rows of another version: the other sections are read
+        return Section(name, (Row(Level.UNREADABLE, "", in_words(error)),))
 
 
 def _read_database(look: Look) -> Iterable[Row]:

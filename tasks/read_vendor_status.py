@@ -26,6 +26,7 @@ from tasks.stores import traffic, vendor_statuses
 AT_ONCE = 4  # vendors: each holds one of the engine's eight connections for a moment
 TIMEOUT_S = 10.0
 _LIMITS = Limits(tries=2, most_bytes=2 * 1024 * 1024, longest_answer_s=20.0, longest_wait_s=10.0, too_large_hint="")
+_MOST_OF_A_MARK = 1000  # characters: servers refuse requests with headers of many thousand
 _PER_MINUTE = 600.0  # a second try is not held up
 
 
@@ -80,8 +81,14 @@ def _record(
     if page is None:
         vendor_statuses.record_unchanged(connection, tenant, vendor, now)
         return
-    marks = {"etag": answer.headers.get("etag"), "last_modified": answer.headers.get("last-modified")}
+    marks = {"etag": _mark(answer, "etag"), "last_modified": _mark(answer, "last-modified")}
     vendor_statuses.record_page(connection, tenant, vendor, page, now, **marks)
+
+
+def _mark(answer: httpx.Response, name: str) -> str | None:
+    """Return a mark that a header of ours can carry back; without one the page is asked for whole."""
+    mark = answer.headers.get(name, "")
+    return mark if mark.isascii() and 0 < len(mark) <= _MOST_OF_A_MARK else None
 
 
 def judge_vendors(engine: sa.Engine, settings: Settings, now: datetime) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from prefect.cache_policies import NO_CACHE
 
 from ops.cost.reconciliation import WHOLE_DAY, Agreement, Line, Sums, compare, whole_days
 from ops.money import usd
+from ops.plain_text import markdown_cell
 from ops.window import Window, floor_day
 from tasks.settings import Settings
 from tasks.stores import reconciliations as store
@@ -106,8 +107,8 @@ def report_markdown(done: Reconciled, now: datetime) -> str:
         return f"{head}No vendor has reported these days: add a source of kind openai or anthropic."
     names = " | ".join(name.rstrip("#") for name in COLUMNS)
     marks = "|".join("---:" if name.endswith("#") else "---" for name in COLUMNS)
-    rows = "\n".join(f"| {' | '.join(cell.replace('|', '¦') for cell in row)} |" for row in done.rows())
-    notes = "".join(f"\n\n{line.replace('|', '¦')}." for line in done.notes())
+    rows = "\n".join(f"| {' | '.join(map(markdown_cell, row))} |" for row in done.rows())
+    notes = "".join(f"\n\n{markdown_cell(line)}." for line in done.notes())
     told = f"A difference above {done.tolerance:.0%} is told, a day after its end."
     return f"{head}| {names} |\n|{marks}|\n{rows}\n\n{told}{notes}"
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from ops.money import usd
 from ops.monitoring.evaluation_calls import Outcome, Step
+from ops.plain_text import markdown_cell
 from tasks.run_evaluations import Ran
 from tasks.settings import PROBE_SET
 
@@ -92,6 +93,6 @@ def call_row(call: sa.Row[Any], *, texts: bool) -> tuple[str, ...]:
 def report_markdown(done: Ran) -> str:
     """Write the artifact."""
     head = "| " + " | ".join(name.rstrip("#") for name in RUN_COLUMNS) + " |\n|" + "---|" * len(RUN_COLUMNS) + "\n"
-    rows = "".join(f"| {' | '.join(cell.replace('|', '/') for cell in run_row(run))} |\n" for run in done.runs)
-    wrong = "".join(f"\nNot run: {failure}\n" for failure in done.failures)
+    rows = "".join(f"| {' | '.join(map(markdown_cell, run_row(run)))} |\n" for run in done.runs)
+    wrong = "".join(f"\nNot run: {markdown_cell(str(failure))}\n" for failure in done.failures)
     return f"# Evaluation runs\n\n{head}{rows}{wrong}\n{_SAID}"

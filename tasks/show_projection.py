@@ -6,7 +6,6 @@ Before it: `tasks/project_costs.py`. After it: `flows/project_costs.py` makes th
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -20,6 +19,7 @@ from ops.cost.budgets import BudgetState, Standing, judge
 from ops.cost.projection import Projection
 from ops.cost.scopes import TOTAL
 from ops.money import usd
+from ops.plain_text import markdown_cell
 from ops.window import Window
 from tasks.draw_costs import BLUE, GREY, RED, causes_png, legend_below, models_png, png
 from tasks.project_costs import ProjectedCosts
@@ -85,7 +85,7 @@ def report_markdown(projected: ProjectedCosts, now: datetime, standings: Iterabl
     note = "\n\n**Low history:** under 14 days, so the intervals are wide." if projection.low_history else ""
     note += _missing(projected)
     if projected.blocked_by is not None:
-        note += f"\n\n**Do not rely on it:** {cell(projected.blocked_by)}."
+        note += f"\n\n**Do not rely on it:** {markdown_cell(projected.blocked_by)}."
     week = projection.seven_days
     return (
         f"# Cost projection, as of {now:%Y-%m-%d %H:%M} UTC\n\n"
@@ -126,7 +126,7 @@ def _parts_table(projected: ProjectedCosts) -> str:
     if not projected.parts:
         return ""
     dearest = [part for part in projected.dearest_first() if part[0] != TOTAL][:PARTS_SHOWN]
-    rows = "".join(f"| {cell(str(scope))} | {_amounts(projection)} |\n" for scope, projection in dearest)
+    rows = "".join(f"| {markdown_cell(str(scope))} | {_amounts(projection)} |\n" for scope, projection in dearest)
     title = f"\n## The dearest {len(dearest):,} of {len(projected.parts):,} teams, features and models\n\n"
     return f"{title}| | Spent | Month | 80 % | Next 7 days |\n|---|---:|---:|---:|---:|\n{rows}"
 
@@ -136,12 +136,6 @@ def _amounts(projection: Projection) -> str:
     ends = interval(projection) + (" (low history)" if projection.low_history else "")
     amounts = (usd(projection.spent_usd), usd(month.expected), ends, usd(projection.seven_days.expected))
     return " | ".join(amounts)
-
-
-def cell(text: str) -> str:
-    """Return a text that is one cell of a Markdown table, whatever is in it."""
-    safe = "".join(char if char.isprintable() else " " for char in text)
-    return re.sub(r"([\\`*_{}\[\]<>|#~&])", r"\\\1", safe)
 
 
 def _budget_row(budget: Decimal | None, projection: Projection) -> str:
@@ -157,7 +151,7 @@ def _budgets_table(standings: Iterable[Standing]) -> str:
     found = gravest_first(standings)
     if not found:
         return ""
-    rows = "".join(f"| {' | '.join(map(cell, row))} |\n" for row in budget_rows(found[:PARTS_SHOWN]))
+    rows = "".join(f"| {' | '.join(map(markdown_cell, row))} |\n" for row in budget_rows(found[:PARTS_SHOWN]))
     heads = " | ".join(column.rstrip("#") for column in BUDGET_COLUMNS)
     rules = "|".join("---:" if column.endswith("#") else "---" for column in BUDGET_COLUMNS)
     title = f"\n## The gravest {min(len(found), PARTS_SHOWN)} of {len(found):,} budgets\n\n"

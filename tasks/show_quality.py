@@ -12,9 +12,9 @@ from pathlib import Path
 
 from ops.monitoring.alerts import Status
 from ops.monitoring.segments import Segment
+from ops.plain_text import markdown_cell
 from tasks.draw_quality import shown
 from tasks.report_quality import Entry, QualityReport
-from tasks.show_projection import cell
 from tasks.stores.quality_reports import WorstScore
 
 _MARKS = {Status.BREACH: "❌", Status.INSUFFICIENT_DATA: "❔", Status.OK: "✅"}
@@ -99,7 +99,7 @@ def _text(sample: WorstScore) -> str:
 def _table(head: Sequence[str], sides: str, rows: Iterable[Sequence[str]]) -> str:
     """Write a table; `sides` has an r for each column that is aligned to the right."""
     rule = "|".join("---:" if side == "r" else "---" for side in sides)
-    lines = (" | ".join(map(cell, row)) for row in rows)
+    lines = (" | ".join(map(markdown_cell, row)) for row in rows)
     return f"| {' | '.join(head)} |\n|{rule}|\n" + "".join(f"| {line} |\n" for line in lines)
 
 

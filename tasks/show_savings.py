@@ -16,6 +16,7 @@ from ops.cost.levers import WORDS, Lever
 from ops.cost.model_selection import Decision
 from ops.cost.savings import Advice, Interval, Saving
 from ops.money import usd
+from ops.plain_text import markdown_cell
 from ops.window import Window
 
 COLUMNS = ("Lever", "Rule of thumb#", "Alone#", "#", "After the others#", "#", "80 % of such days#")
@@ -113,7 +114,7 @@ def report_markdown(advised: Advised, now: datetime) -> str:
     """Write the artifact."""
     heads = [name.rstrip("#") for name in COLUMNS]
     rows = "\n".join(f"| {' | '.join(row)} |" for row in advised.rows())
-    notes = "\n".join(f"- {line.replace('|', '¦')}" for line in (*advised.notes(), *realised_lines(advised)))
+    notes = "\n".join(f"- {markdown_cell(line)}" for line in (*advised.notes(), *realised_lines(advised)))
     gaps = f"\n\n{advised.unpriced_events:,} calls have no price and are in no figure." * bool(advised.unpriced_events)
     return (
         f"# {headline(advised)}\n\nAs of {now:%Y-%m-%d %H:%M} UTC; each lever works on what those above it left.\n\n"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Outcome = Literal["passed", "failed", "errored"]
 _SITE = "watchkeeper"
+# Counts without examples: Data Docs would write values of rows, which are anybody's text, into its pages as HTML.
+_RESULTS = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def _run(context: Any, source: Any, suite: Suite, engine: sa.Engine, values: Map
     asset = source.add_query_asset(suite.name, query=batch_query(engine, suite, values))
     batch = asset.add_batch_definition_whole_table("window")
     definition = gx.ValidationDefinition(name=suite.name, data=batch, suite=context.suites.add(built))
-    results = context.validation_definitions.add(definition).run(result_format="SUMMARY").results
+    results = context.validation_definitions.add(definition).run(result_format=_RESULTS).results
     outcomes = {_name(result): result for result in results}
     return [_checked(suite, check, outcomes.get(check.name)) for check in suite.checks]
 

@@ -90,7 +90,7 @@ def _pattern(row: Mapping[str, Any]) -> str | None:
     pattern = _text(row, "pattern")
     try:
         re.compile(pattern or "")
-    except (re.error, OverflowError) as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise InvalidValue("pattern", pattern, f"a regular expression ({error})") from None
     return pattern
 

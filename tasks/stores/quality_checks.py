@@ -53,12 +53,15 @@ def results(connection: sa.Connection, tenant: str, now: datetime, since: dateti
 
 
 def hold(connection: sa.Connection, tenant: str, use: Use, now: datetime) -> str | None:
-    """Say which failed critical checks hold a use of the data; None when there are none."""
+    """Say which failed critical checks hold a use of the data; None when there are none.
+
+    One that failed and then could not be evaluated holds until it passes, as its alert does.
+    """
     under = suites_under(use)
     return hold_reason(
-        Broken(row.suite, row.name, row.detail)
+        Broken(row.suite, row.name, row.stands_detail)
         for row in latest(connection, tenant, now)
-        if row.suite in under and row.severity == Tier.CRITICAL and row.outcome == "failed"
+        if row.suite in under and row.severity == Tier.CRITICAL and row.stands == "failed"
     )
 
 

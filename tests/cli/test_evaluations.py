@@ -122,7 +122,7 @@ def test_flow_shows_every_run_and_fails_with_what_could_not_be_run(
     assert (state.name, state.message) == ("Completed", "1 sets run: 3 scores, 0 failed calls, $0.06")
     query = {"artifacts": {"key": {"any_": ["evaluations"]}}, "sort": "CREATED_DESC", "limit": 1}
     page = httpx.post(f"{prefect_api}/artifacts/filter", json=query).raise_for_status().json()[0]["data"]
-    assert "| done | 3 | answer_exact 0.667 (n = 3) |  | $0.06 of $1.00, $0.06 of it assumed |" in page
+    assert r"| done | 3 | answer\_exact 0.667 (n = 3) |  | $0.06 of $1.00, $0.06 of it assumed |" in page
 
     (tmp_path / "golden.jsonl").write_text("{}\n")
     failed = run_evaluations(return_state=True)

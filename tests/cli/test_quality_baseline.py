@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -59,6 +61,25 @@ def test_accept_baseline_takes_the_days_that_are_named(scored: Settings) -> None
 def test_accept_baseline_refuses_days_in_the_wrong_order(scored: Settings) -> None:
     with pytest.raises(InvalidValue, match="--to"):
         accept("--from", f"{TODAY:%Y-%m-%d}", "--to", f"{TODAY - DAY:%Y-%m-%d}")
+
+
+def test_accept_baseline_refuses_days_at_the_beginning_of_the_calendar(scored: Settings) -> None:
+    with pytest.raises(InvalidValue, match="--to: '1-01-05' is not between 2015-01-01"):
+        accept("--to", "0001-01-05")
+
+
+def test_accept_baseline_takes_a_user_without_a_name(
+    scored: Settings, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(uid: int) -> pwd.struct_passwd:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    accept()
+    [row] = rows_of(engine, quality_baselines)
+    assert row.accepted_by == f"user {os.getuid()}"
 
 
 def test_quality_lists_its_commands(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ops.plain_text import plain_table, printable, printable_json
+from ops.plain_text import markdown_cell, plain_table, printable, printable_json
 
 ROWS = [("model", "calls"), ("gpt-4o", "7"), ("o3", "1200")]
 
@@ -37,3 +37,8 @@ def test_plain_table_puts_numbers_to_the_right() -> None:
 
 def test_plain_table_of_words_ends_lines_without_spaces() -> None:
     assert plain_table(ROWS, numbers=False) == "  model   calls\n  gpt-4o  7\n  o3      1200"
+
+
+def test_markdown_cell_is_one_cell_and_runs_nothing() -> None:
+    written = markdown_cell("<img src=x>|[a](b)\n`c` \x1b[1m *d*")
+    assert written == r"\<img src=x\>\|\[a\](b) \`c\`  \[1m \*d\*"

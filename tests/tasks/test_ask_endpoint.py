@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from ops.monitoring.evaluation_calls import Outcome
+from ops.monitoring.retrieval import MRR, score_ranking
 from tasks.ask_endpoint import Line, Reply, Usage
 from tasks.resources import open_http
 from tasks.settings import Endpoint
@@ -48,6 +49,18 @@ def test_chat_is_asked_in_openais_form(server: ApiServer, ask: Line) -> None:
 
 def test_vectors_are_put_into_the_order_of_their_texts(ask: Line) -> None:
     assert ask.embed(["a", "b"]).vectors == ((1.0, 0.0), (0.0, 1.0))
+
+
+def test_document_whose_name_has_a_nul_is_not_another_one(server: ApiServer, ask: Line) -> None:
+    server.faults.append(Fault(content=json.dumps({"documents": ["d1\0x", "d1\0y", "d1"]}).encode()))
+    documents = ask.retrieve("How long?", 5).documents or ()
+    assert documents == ("d1\ufffdx", "d1\ufffdy", "d1")
+    assert score_ranking({"d1": 1}, documents, 5)[MRR] == 1 / 3
+
+
+def test_header_that_is_not_ascii_is_none_of_our_business(server: ApiServer, ask: Line) -> None:
+    server.faults.append(Fault(headers={"x-served-by": "Jos\u00e9"}))
+    assert ask.chat(QUESTION).text == "35 days"
 
 
 def test_documents_are_names_in_their_order(server: ApiServer) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from ops.errors import Incomplete, InvalidValue, NotFound
 from tasks import read_golden_set as module
+from tasks import read_lines
 from tasks.plan_evaluations import _OUR_PROBES
 from tasks.read_golden_set import read_golden_set
 
@@ -61,6 +62,14 @@ def test_every_wrong_line_is_named_and_nothing_is_read(tmp_path: Path) -> None:
 def test_csv_names_the_line_where_a_record_begins(tmp_path: Path) -> None:
     with pytest.raises(Incomplete, match=r"line 5, expected.doc-1: 1001 is not a whole relevance"):
         read_golden_set("faq", write(tmp_path / "golden.csv", CSV + "c,Who?,doc-1=1001,,\n"))
+
+
+def test_line_that_is_too_long_is_not_read_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_lines, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(read_lines, "MAX_LINE_BYTES", 2000)
+    text = f"query,reference\nHow long?,35 days\nWhy?,{'x' * 5000}\n"
+    with pytest.raises(Incomplete, match=r"1 of 2 failed: line 3, line: 'Why.,x{55}' is not at most"):
+        read_golden_set("faq", write(tmp_path / "golden.csv", text))
 
 
 @pytest.mark.parametrize("text", ["", "\n", "item_id,query\n"], ids=["nothing", "a blank line", "a header"])

@@ -259,6 +259,32 @@ def test_plan_of_another_version_is_told_and_not_guessed(settings: Settings, eng
     assert (level, words.startswith("plan field: 'pace' is not one of")) == ("unreadable", True)
 
 
+def test_rows_of_another_version_are_told_and_hide_nothing_else(settings: Settings, engine: sa.Engine) -> None:
+    insert(engine, t.quality_checks, [
+        {"suite": "events", "as_of": NOW, "name": "x", "severity": "gravest", "outcome": "failed"}
+    ])  # fmt: skip
+    insert(engine, t.vendor_statuses, [
+        {"vendor": "openai", "status_url": "http://x", "components": [], "read_at": NOW, "page": {"mood": "fine"}}
+    ])  # fmt: skip
+    page = read(settings)
+    [(level, _, words)] = told(page, "data checks")
+    assert (level, words) == ("unreadable", "ValueError: 'gravest' is not a valid Level")
+    [(level, _, words)] = told(page, "vendors")
+    assert (level, words.startswith("ValidationError: Object missing required field")) == ("unreadable", True)
+    others = {section.level for section in page.sections if section.name not in ("data checks", "vendors")}
+    assert others == FINE
+
+
+def test_locked_tables_are_not_waited_for(settings: Settings, engine: sa.Engine) -> None:
+    tables = ", ".join(table.fullname for table in t.metadata.tables.values())
+    with engine.connect() as other, other.begin():
+        other.execute(sa.text(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE"))
+        page = read(settings)
+    assert {told(page, section.name)[0][2] for section in page.sections if section.name != "database"} == {
+        "canceling statement due to lock timeout"
+    }
+
+
 def test_database_that_is_away_is_critical_and_all_there_is_to_say(settings: Settings) -> None:
     page = read(settings, database_url=_secret("postgresql://nobody@127.0.0.1:1/nothing"))
     [section] = page.sections

@@ -87,6 +87,14 @@ def test_page_that_has_not_changed_is_not_sent_again(page: Page) -> None:
     assert page.row().etag == ETAG["etag"]
 
 
+@pytest.mark.parametrize("mark", ['W/"\u00e9"', "x" * 30_000], ids=["no ASCII", "longer than a server takes"])
+def test_page_with_a_mark_that_cannot_be_sent_back_is_read_again(page: Page, mark: str) -> None:
+    page.server.faults = [Fault(headers={"etag": mark}), Fault(headers={"etag": mark})]
+    states = [page.read().state, page.read(minutes=5).state]
+    assert states == [PageState.OPERATIONAL, PageState.OPERATIONAL]
+    assert ["if-none-match" in asked.headers for asked in page.server.asked] == [False, False]
+
+
 def test_page_that_has_changed_replaces_what_was_read(page: Page) -> None:
     page.server.faults = [Fault(200, ETAG, content=b'{"status":{"indicator":"minor"},"components":[],"incidents":[]}')]
     page.read()

@@ -16,7 +16,7 @@ from tasks.plan_evaluations import plans
 from tasks.resources import open_http
 from tasks.run_evaluations import run_all, run_set
 from tasks.settings import Evaluation, Settings
-from tasks.show_evaluations import failures, not_asked, run_row
+from tasks.show_evaluations import failures, not_asked, report_markdown, run_row
 from tasks.stores import evaluation_runs as store
 from tasks.stores.tables import evaluation_calls, evaluation_runs, scores
 from tests.api_server import ApiServer, Fault, api_server
@@ -104,6 +104,20 @@ def test_answers_are_scored_and_say_what_of(run: Run, configure: Any, api: Model
     assert (first.metric, first.value, first.source, first.occurred_at) == ("answer_contains", 1.0, "evaluation", NOW)
     assert (first.model, first.feature, first.release, first.prompt_version) == ("assistant-v2", "help", "r9", "14")
     assert (first.tags, first.judge_version, first.event_id) == ({"language": "de"}, None, None)
+
+
+def test_pattern_without_end_has_no_mark_and_holds_up_nobody(
+    run: Run, configure: Any, api: ModelApi, engine: sa.Engine
+) -> None:
+    patterns = ["35", "36", "(a+)+$"]
+    items = [{**question, "pattern": pattern} for question, pattern in zip(questions(3), patterns, strict=True)]
+    api.answers = {"question 0": "35", "question 1": "35", "question 2": "a" * 60 + "!"}
+    row = run(configure(*items, scorers=["regex"]))
+    assert (row.state, row.outcomes) == ("done", {"answer": {"ok": 3}})
+    assert row.results == {"answer_regex": {"n": 2, "mean": 1 / 2}}
+    told = {call.item_id: call.detail for call in rows_of(engine, evaluation_calls)}
+    limit = "pattern: '(a+)+$' is not one that is found, or not, within 2 s"
+    assert told == {"q00": None, "q01": None, "q02": limit}
 
 
 def test_application_without_known_prices_costs_what_was_reserved_and_says_so(run: Run, configure: Any) -> None:
@@ -361,6 +375,12 @@ def test_one_plan_that_fails_does_not_stop_the_others(run: Run, configure: Any) 
     assert [row.name for row in done.runs] == ["judge-probes"]
     assert str(done.failure).startswith("evaluation: 1 of 2 failed: golden set faq")
     assert run_all([], lambda _: None).failure is None
+
+
+def test_page_runs_nothing_that_a_golden_set_says(run: Run, configure: Any) -> None:
+    hostile = configure({"query": "Who?", "reference": "a", "pattern": "(<img src=x onerror=alert(1)>"})
+    page = report_markdown(run_all(plans(hostile, ["faq"]), lambda _: run(hostile)))
+    assert r"pattern: '(\<img src=x onerror=alert(1)\>' is not a regular expression" in page
 
 
 def test_set_that_is_not_configured_is_unknown(configure: Any) -> None:

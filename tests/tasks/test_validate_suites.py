@@ -108,3 +108,14 @@ def test_docs_are_pages_with_every_check(engine: sa.Engine, settings: Settings, 
     assert (tmp_path / "site" / "index.html").is_file()
     assert len(pages) == 1
     assert [check.name for check in SUITES["rollups"].checks if check.name not in pages[0].read_text()] == []
+
+
+def test_docs_hold_no_text_of_rows(lax: sa.Engine, settings: Settings, tmp_path: Path) -> None:
+    """Anybody may have written it: as HTML it would run in the reader's browser."""
+    script, tenant = "<img src=x onerror=alert(1)>", "hostile"
+    rows = [row(number, event_id=script, operation=script, error_type=script) for number in range(3)]
+    insert(lax, usage_events, [{**each, "tenant_id": tenant} for each in rows])
+    hostile = settings.model_copy(update={"tenant": tenant})
+    results = check_quality.fn(lax, hostile, NOW, ["events"], docs=tmp_path)
+    assert len(outcomes(results)) == 3  # its operation, its error, and that it is there three times
+    assert [page.name for page in tmp_path.rglob("*.html") if "<img src=x" in page.read_text()] == []

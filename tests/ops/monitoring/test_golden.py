@@ -33,6 +33,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a NUL": ({**QUERY, "reference": "a\x00"}, "reference: .* Postgres"),
     "a name that is too long": ({**QUERY, "item_id": "x" * 257}, "item_id: .* at most 256 characters"),
     "a pattern that is none": ({**QUERY, "pattern": "(35"}, r"pattern: '\(35' is not a regular expression \(missing"),
+    "a pattern without end": ({**QUERY, "pattern": "(" * 3000}, "pattern: .* is not a regular expression .maximum"),
     "documents by number": ({**QUERY, "expected": 7}, "expected: 7 is not an object, a list or a text"),
     "a document without a name": ({**QUERY, "expected": [""]}, "expected: '' is not named"),
     "a document that is a number": ({**QUERY, "expected": [7]}, "expected: 7 is not named"),

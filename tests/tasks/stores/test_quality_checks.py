@@ -75,6 +75,25 @@ def test_failed_critical_check_holds_what_its_suite_carries(
     assert [reason is not None for reason in held] == [promotions, projections]
 
 
+@pytest.mark.parametrize(
+    ("later", "reason"),
+    [
+        (["errored"], "data check failed: events: status is known (why)"),
+        (["errored", "errored"], "data check failed: events: status is known (why)"),
+        (["passed"], None),
+        (["errored", "passed"], None),
+        (["passed", "errored"], None),
+    ],
+    ids=["not evaluated", "twice not evaluated", "passed", "not evaluated, passed", "passed, not evaluated"],
+)
+def test_check_that_failed_holds_until_it_passes(engine: sa.Engine, later: list[str], reason: str | None) -> None:
+    save(engine, outcome(as_of=NOW - DAY, detail="why"))
+    for number, word in enumerate(later):
+        save(engine, outcome(as_of=NOW - HOUR + number * MINUTE, outcome=word, detail="it could not be read"))
+    with engine.connect() as connection:
+        assert store.hold(connection, "default", Use.PROMOTIONS, NOW) == reason
+
+
 def samples(engine: sa.Engine) -> list[CheckSample]:
     with engine.begin() as connection:
         return store.samples(connection, "default", NOW, Alerting())
