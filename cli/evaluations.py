@@ -28,7 +28,7 @@ def run(sets: tuple[str, ...], as_json: bool) -> None:
 
     A run that was killed is gone on with: nothing is asked twice. What it may cost is reserved before each call;
     without room in the set's budget no call is made. Failed calls are counted by their kind and have no score. The exit
-    code is 1 when a set could not be run or nothing of it was scored.
+    code is 1 when nothing of a set was scored, and 2 when it could not be run for its file or settings.
 
     \b
     Example:

@@ -6,6 +6,7 @@ file, a setting, an argument).
 
 from __future__ import annotations
 
+import os
 import sys
 
 try:
@@ -56,6 +57,7 @@ def main() -> None:
     from cli.output import complain
     from ops.errors import WatchkeeperError
 
+    os.environ["DO_NOT_TRACK"] = "1"  # of libraries that would tell their makers what is run
     try:
         sys.exit(watchkeeper(standalone_mode=False))  # what it returns is a command's exit code, or None
     except click.Abort:
