@@ -76,7 +76,7 @@ def _segments(segments: Sequence[Segment]) -> str:
         for part in segments
     )  # fmt: skip
     title = "\n## The worst parts of the last seven days\n\n"
-    return title + (_table(head, "--rrrr-", rows) if segments else "No part has 30 scores.\n")
+    return title + (_table(head, "--rrrr-", rows) if segments else "No part with 30 scores is below the whole.\n")
 
 
 def _samples(samples: Sequence[WorstScore]) -> str:

@@ -65,12 +65,12 @@ def _interval(end: Spread) -> str:
 def budget_row(standings: Sequence[Standing], forecasts: Mapping[Scope, Forecast]) -> Row:
     """Say how a budget stands; of one that each of some has, how the worst of them does and how many are over."""
     found = [(standing, _gravest(standing, forecasts.get(standing.scope))) for standing in standings]
-    worst, event = min(found, key=lambda each: (_rank(each[1]), -_share(each[0])))
+    worst, event = min(found, key=lambda each: (_rank(each[1]), -each[0].share))
     forecast = _of_month(worst, forecasts.get(worst.scope))
     end = f", {_interval(forecast.month_end)} projected" if forecast else ""
     over = sum(event is BudgetEvent.ALL_SPENT for _, event in found)
     several = f"; the worst of several{f', {over:,} over' if over else ''}" if len(standings) > 1 else ""
-    text = f"{usd(worst.spent_usd)} of {usd(worst.budget_usd)} spent ({_share(worst):.0%}){end}"
+    text = f"{usd(worst.spent_usd)} of {usd(worst.budget_usd)} spent ({worst.share:.0%}){end}"
     facts = {
         "scope": str(worst.scope), "period": worst.period, "budget_usd": worst.budget_usd,
         "spent_usd": worst.spent_usd, "event": event, "over": over,
@@ -96,7 +96,3 @@ def _rank(event: BudgetEvent | None) -> int:
 
 def _of_month(standing: Standing, forecast: Forecast | None) -> Forecast | None:
     return forecast if standing.period is Period.MONTH else None
-
-
-def _share(standing: Standing) -> Decimal:
-    return standing.spent_usd / standing.budget_usd

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import sqrt
+from math import isclose, sqrt
 
 from ops.monitoring.baselines import Z95
 from ops.monitoring.metrics import MIN_MEAN
@@ -49,9 +49,14 @@ class Segment:
 
 
 def worst(segments: Iterable[Segment], shown: int) -> list[Segment]:
-    """Return the segments that are furthest below their whole, at their upper bound; first what is surely worse."""
-    enough = [segment for segment in segments if segment.n >= MIN_MEAN]
-    return sorted(enough, key=lambda each: (_distance(each), each.metric, each.dimension, each.value))[:shown]
+    """Return the segments below their whole that are furthest from it, at their upper bound; what is sure first."""
+    below = [segment for segment in segments if segment.n >= MIN_MEAN and _is_lower(segment.mean, segment.whole_mean)]
+    return sorted(below, key=lambda each: (_distance(each), each.metric, each.dimension, each.value))[:shown]
+
+
+def _is_lower(part: float, whole: float) -> bool:
+    """Tell whether a part is lower than the whole; one that is all of it may differ in the last digit."""
+    return part < whole and not isclose(part, whole)
 
 
 def _distance(segment: Segment) -> float:

@@ -73,15 +73,16 @@ def latency_days(connection: sa.Connection, tenant: str, window: Window) -> list
 
 
 def error_days(connection: sa.Connection, tenant: str, window: Window) -> list[tuple[datetime, Share]]:
-    """Return failures of requests of every day with requests."""
+    """Return failures of requests of every day with requests, those that our own cache answered left out."""
     hours = usage_hourly.c
     day = sa.func.date_trunc("day", hours.hour, "UTC")
-    failures, events = (sa.cast(sa.func.sum(column), sa.BigInteger) for column in (hours.failures, hours.events))
+    counts = (hours.failures, hours.events - hours.cache_hits)
+    failures, sent = (sa.cast(sa.func.sum(count), sa.BigInteger) for count in counts)
     rows = connection.execute(
-        sa.select(day, failures, events)
+        sa.select(day, failures, sent)
         .where(hours.tenant_id == tenant, hours.hour >= window.start, hours.hour < window.end)
         .group_by(day)
-        .having(events > 0)
+        .having(sent > 0)
         .order_by(day)
     )
     return [(row[0], Share(row[1], row[2])) for row in rows]

@@ -98,7 +98,8 @@ def _needed(pinned: Pinned) -> int:
 
 
 def _evidence(sample: QualitySample, pinned: Pinned, slide: Slide) -> dict[str, Json]:
-    facts: dict[str, Json] = {"scores": sample.n, "pinned_mean": f"{pinned.mean:.3f} of {pinned.n:,} scores"}
+    last = "none" if sample.mean is None else f"{sample.mean:.3f} of {sample.n:,} scores"
+    facts: dict[str, Json] = {"last_24_h": last, "pinned_mean": f"{pinned.mean:.3f} of {pinned.n:,} scores"}
     if slide.onset is not None:
         facts["cusum"] = f"{slide.statistic:.1f} (alarm above {slide.limit:.1f})"
         facts["sliding_since"] = f"{slide.onset}, {slide.days} d with scores"

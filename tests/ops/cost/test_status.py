@@ -104,6 +104,11 @@ def test_forecast_of_the_month_is_none_of_a_day() -> None:
     assert (row.level, row.text, row.facts["month_end_usd"]) == ("ok", "$20.00 of $100.00 spent (20%)", None)
 
 
+def test_budget_of_nothing_is_spent_whatever_was() -> None:
+    row = budget_row([standing(20, budget=0)], {})
+    assert (row.level, row.text) == ("critical", "100 % spent: $20.00 of $0.00 spent (100%)")
+
+
 def test_budget_of_each_team_shows_the_worst_and_counts_who_is_over() -> None:
     teams = [Scope(ScopeKind.TEAM, name) for name in ("a", "b", "c", "d")]
     found = [standing(spent, scope=team) for spent, team in zip((60, 110, 150, 10), teams, strict=True)]

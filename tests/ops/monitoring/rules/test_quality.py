@@ -56,7 +56,7 @@ def test_quality_needs_proof_of_a_drop_or_a_slide(sample: QualitySample, status:
 def test_quality_drop_is_told_against_the_pinned_mean() -> None:
     condition = evaluate(replace(FINE, mean=0.70))
     assert condition.summary == Summary("Quality", "0.700, -17.6 % vs pinned", "-10 %")  # .70 / .85 - 1
-    assert condition.evidence == {"scores": 400, "pinned_mean": "0.850 of 2,000 scores"}
+    assert condition.evidence == {"last_24_h": "0.700 of 400 scores", "pinned_mean": "0.850 of 2,000 scores"}
     assert condition.limit == pytest.approx(0.9 * 0.85)
 
 
