@@ -15,18 +15,10 @@ import pytest
 from cli import cost
 from cli.main import COMMANDS, main, watchkeeper
 from tasks.settings import Settings
+from tests.loaded_modules import loaded_by
 
 MODULES = Path(__file__).parents[2] / "cli"
 HEAVY = ("alembic", "great_expectations", "httpx", "matplotlib", "prefect", "psycopg", "pydantic", "rich", "sqlalchemy")
-LIGHT_HELP = f"""
-import sys
-from cli.main import main
-try:
-    main()
-except SystemExit as end:
-    assert not end.code
-sys.exit(", ".join(name for name in {HEAVY} if name in sys.modules) or None)
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -84,9 +76,7 @@ def test_commands_are_all_the_modules_that_have_one() -> None:
 
 
 def test_help_of_the_whole_loads_nothing_heavy() -> None:
-    words = [sys.executable, "-c", LIGHT_HELP, "--help"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert loaded_by("--help", of=HEAVY) == ""
 
 
 def test_version_is_the_one_of_the_package(run) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,17 +16,9 @@ from tasks.settings import Settings
 from tasks.stores import alerts, ingest
 from tasks.stores.tables import watermarks
 from tests.hand_made import insert
+from tests.loaded_modules import loaded_by
 
 HEAVY = ("great_expectations", "matplotlib", "prefect", "numpy", "httpx", "slack_sdk")
-LEAN = f"""
-import sys
-from cli.main import main
-try:
-    main()
-except SystemExit as end:
-    assert not end.code
-sys.exit(", ".join(name for name in {HEAVY} if name in sys.modules) or None)
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -132,6 +122,4 @@ def test_machines_get_the_values_behind_the_words(engine: sa.Engine) -> None:
 def test_status_loads_nothing_that_is_slow_to_load(clean_environment: dict[str, str], settings: Settings) -> None:
     assert settings.database_url is not None
     known = {"DATABASE_URL": settings.database_url.get_secret_value(), "WATCHKEEPER_HOME": str(settings.home)}
-    words = [sys.executable, "-c", LEAN, "status"]
-    done = subprocess.run(words, env=clean_environment | known, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert loaded_by("status", of=HEAVY, env=clean_environment | known) == ""
