@@ -8,7 +8,6 @@ The YAML file is `$WATCHKEEPER_CONFIG`, else `watchkeeper.yaml` of the working f
 from __future__ import annotations
 
 import os
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, TypeVar
 from zoneinfo import ZoneInfo
@@ -113,7 +112,7 @@ class Settings(BaseSettings):
         """The time zone of the budget month."""
         return ZoneInfo(self.month_timezone)
 
-    @cached_property
+    @property  # not cached: Prefect walks over the settings in one thread while another asks
     def overrides(self) -> tuple[PriceOverride, ...]:
         """The negotiated prices."""
         return tuple(price.as_override() for price in self.prices)
