@@ -31,14 +31,16 @@ def start() -> None:
     Example:
       watchkeeper db start
     """
+    import sqlalchemy as sa
+
     from tasks.embedded_postgres import Cluster
-    from tasks.resources import create_database
+    from tasks.resources import create_database, libpq_url
 
     settings = _embedded()
     cluster = Cluster(settings.home)
     cluster.start(keep=True)
     create_database(cluster.url("postgres"), settings.database)
-    say(f"running: {cluster.url(settings.database)}")
+    say(f"running: {libpq_url(sa.make_url(cluster.url(settings.database)))}")
 
 
 @command.command()

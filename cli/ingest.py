@@ -8,6 +8,7 @@ import click
 
 from cli import ingest_rejects, ingest_sources
 from cli.ingest_span import span
+from cli.lazy_group import check_texts
 from cli.load_report import report_load
 from cli.output import as_json, complain, print_json, progress_bar, say
 from cli.source_options import mapping_options, source_of
@@ -35,7 +36,7 @@ class FilesOrCommand(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command; what is none is a file."""
-        return super().get_command(ctx, cmd_name) or (span if cmd_name == _SPAN else load)
+        return super().get_command(ctx, cmd_name) or check_texts(span if cmd_name == _SPAN else load)
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write every way to use it."""

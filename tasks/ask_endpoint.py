@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
-from ops.errors import InvalidValue
+from ops.errors import InvalidValue, Refused
 from ops.monitoring.evaluation_calls import Outcome
 from ops.monitoring.retrieval import MOST_DOCUMENTS
 from tasks.http import Limits, Turnstile, hidden, received
@@ -122,10 +122,10 @@ class Line:
             headers={"authorization": f"Bearer {key}"} if key else {},
         )  # fmt: skip
         try:
-            limits = Limits(most_bytes=MOST_BYTES, longest_answer_s=self.endpoint.timeout_s)
+            limits = Limits(most_bytes=MOST_BYTES, longest_s=self.endpoint.timeout_s)
             answer = received(self.http, request, limits)
-        except httpx.LocalProtocolError:  # its text quotes the header
-            return Reply(Outcome.UNREACHABLE, detail="HTTP cannot carry a header of ours: a line break in a key?")
+        except Refused as error:
+            return Reply(Outcome.UNREACHABLE, detail=_short(str(error)))
         except (httpx.TransportError, Refusal) as error:
             return Reply(_kind(error), detail=_short(f"{type(error).__name__} {error}"))
         return _read(answer, read)

@@ -20,12 +20,12 @@ import httpx
 from ops.errors import Refused, Unavailable
 from tasks.request_body import Refusal, too_large, unpack
 from tasks.sources.interface import Batch, Pager
+from tasks.timed_http import LONGEST_S, limited
 
 TRIES = 5
 MOST_REQUESTS = 10_000  # of one window: a server whose pages never end is not waited for
 MOST_TIMES = 20  # that a window asks for one page: a pager may read again what moved, a cursor that repeats is no such
 MOST_BYTES = 128 * 1024 * 1024  # of one answer, as sent and unpacked
-LONGEST_ANSWER_S = 120.0  # from its head to its end: one that trickles is never silent for long
 LONGEST_WAIT_S = 120.0  # who asks us to wait longer is asked again at the next poll
 NOT_MODIFIED = 304
 _CREDENTIALS = ("authorization", "x-api-key", "api-key")
@@ -60,7 +60,7 @@ class Limits:
 
     tries: int = TRIES
     most_bytes: int = MOST_BYTES
-    longest_answer_s: float = LONGEST_ANSWER_S
+    longest_s: float = LONGEST_S  # from the connection to the end of the answer
     longest_wait_s: float = LONGEST_WAIT_S
     too_large_hint: str = ": set a smaller page_size"
 
@@ -122,8 +122,6 @@ class Courier:
             answer = received(self.client, request, self.limits)
             if answer.is_success:
                 answer.json()  # not msgspec: one row with half a character must not cost the others
-        except httpx.LocalProtocolError:  # its text quotes the header
-            raise Refused(request.url.host, "HTTP cannot carry a header of ours: a line break in a key?") from None
         except httpx.TransportError as error:
             return f"{type(error).__name__} {error}".strip()
         except (ValueError, RecursionError) as error:
@@ -142,9 +140,13 @@ def received(client: httpx.Client, request: httpx.Request, limits: Limits) -> ht
     Raises:
         Refusal: it is larger than the limit, packed in a way that we did not ask for, or damaged.
         httpx.TransportError: no answer, or one that takes longer than the limit.
+        Refused: a header of ours that HTTP cannot carry; nothing was sent.
     """
     request.headers = httpx.Headers({**client.headers, **request.headers, "accept-encoding": "gzip, deflate"})
-    answer = client.send(request, stream=True)
+    try:
+        answer = client.send(limited(request, limits.longest_s), stream=True)
+    except httpx.LocalProtocolError:  # its text quotes the header
+        raise Refused(request.url.host, "HTTP cannot carry a header of ours: a line break in a key?") from None
     try:
         packed = _body(answer, limits)
     finally:
@@ -158,13 +160,11 @@ def received(client: httpx.Client, request: httpx.Request, limits: Limits) -> ht
 def _body(answer: httpx.Response, limits: Limits) -> bytes:
     """Return the bytes as they are sent: httpx would unpack each piece whole, whatever comes out."""
     assert isinstance(answer.stream, httpx.SyncByteStream)  # noqa: S101  the client is no asynchronous one
-    body, begun = bytearray(), time.monotonic()
+    body = bytearray()
     for chunk in answer.stream:
         body += chunk
         if len(body) > limits.most_bytes:
             raise too_large(limits.most_bytes, "as sent")
-        if time.monotonic() - begun > limits.longest_answer_s:
-            raise httpx.ReadTimeout(f"an answer that took longer than {limits.longest_answer_s:g} s")
     return bytes(body)
 
 

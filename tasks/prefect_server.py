@@ -20,12 +20,15 @@ import sqlalchemy as sa
 
 from ops.errors import Unavailable
 from tasks import tethered
-from tasks.resources import create_database, database_url
+from tasks.http import Limits, received
+from tasks.request_body import Refusal
+from tasks.resources import create_database, database_url, open_http
 from tasks.settings import Settings
 
 DATABASE = "prefect"
 START_TIMEOUT_S = 120
 HOST = "127.0.0.1"
+_LIMITS = Limits(most_bytes=1000, longest_s=2.0)  # of a health check
 _ASYNCPG = {"host": "host", "port": "port", "user": "user", "sslmode": "ssl"}  # libpq's word: asyncpg's
 
 
@@ -36,8 +39,8 @@ def api_url(port: int) -> str:
 
 def answers(url: str) -> bool:
     """Whether a Prefect server is there; another server's page is not its answer, which is `true`."""
-    with suppress(httpx.HTTPError, httpx.InvalidURL, UnicodeError, ValueError):
-        return httpx.get(f"{url}/health", timeout=2).json() is True
+    with suppress(httpx.HTTPError, httpx.InvalidURL, Refusal, ValueError), open_http(2) as http:
+        return received(http, httpx.Request("GET", f"{url}/health"), _LIMITS).json() is True
     return False
 
 

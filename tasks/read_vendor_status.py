@@ -25,7 +25,7 @@ from tasks.stores import traffic, vendor_statuses
 
 AT_ONCE = 4  # vendors: each holds one of the engine's eight connections for a moment
 TIMEOUT_S = 10.0
-_LIMITS = Limits(tries=2, most_bytes=2 * 1024 * 1024, longest_answer_s=20.0, longest_wait_s=10.0, too_large_hint="")
+_LIMITS = Limits(tries=2, most_bytes=2 * 1024 * 1024, longest_s=20.0, longest_wait_s=10.0, too_large_hint="")
 _MOST_OF_A_MARK = 1000  # characters: servers refuse requests with headers of many thousand
 _PER_MINUTE = 600.0  # a second try is not held up
 

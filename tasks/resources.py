@@ -164,7 +164,7 @@ def with_driver(url: str, field: str = "DATABASE_URL") -> str:
 
 def _is_readable(url: str) -> bool:
     try:
-        sa.make_url(url)
+        sa.make_url(url.encode().decode())
     except (ValueError, sa.exc.ArgumentError):
         return False
     return True
@@ -178,16 +178,21 @@ def first_line(error: Exception) -> str:
 
 @contextmanager
 def open_http(timeout_s: float = 30) -> Iterator[httpx.Client]:
-    """Yield an HTTP client that never follows a redirect to somewhere else."""
+    """Yield an HTTP client that never follows a redirect to somewhere else.
+
+    Nobody is silent for longer than `timeout_s`; the whole of an exchange ends too (`tasks.timed_http`).
+    """
     import httpx
 
-    with httpx.Client(timeout=timeout_s, follow_redirects=False, headers={"user-agent": "watchkeeper"}) as client:
+    from tasks.timed_http import TimedTransport
+
+    options: dict[str, Any] = {"follow_redirects": False, "headers": {"user-agent": "watchkeeper"}}
+    with httpx.Client(transport=TimedTransport(), timeout=timeout_s, **options) as client:
         yield client
 
 
 def slack_client(settings: Settings) -> WebClient:
-    """Return a client that never retries by itself: a retry after a lost answer posts twice."""
-    from slack_sdk import WebClient
+    """Return a client that never tries a second time by itself."""
+    from tasks.slack_client import SlackClient
 
-    options: dict[str, Any] = {"timeout": 10, "retry_handlers": []}
-    return WebClient(token=settings.slack.bot_token.get_secret_value(), base_url=settings.slack.base_url, **options)
+    return SlackClient(settings.slack.bot_token.get_secret_value(), settings.slack.base_url)

@@ -24,6 +24,8 @@ from prefect.cache_policies import NO_CACHE
 from ops.errors import InvalidValue, Unavailable, WatchkeeperError
 from ops.scaling.warming import Candidate, WarmPlan, plan_warming
 from ops.window import Window
+from tasks.http import Limits, received
+from tasks.request_body import Refusal
 from tasks.settings import Settings, Warming
 from tasks.stores import warming as store
 from tasks.stores.usage import driver
@@ -199,20 +201,27 @@ def embed(http: httpx.Client, warming: Warming, texts: list[str]) -> list[bytes]
 
     Raises:
         Unavailable: no answer, or none that is a success or can be read.
+        Refused: HTTP cannot carry the key.
         InvalidValue: an answer of another shape than asked for.
     """
     try:
-        response = http.post(
-            f"{str(warming.embeddings_url).rstrip('/')}/embeddings",
+        request = http.build_request(
+            "POST", f"{str(warming.embeddings_url).rstrip('/')}/embeddings",
             headers={"authorization": f"Bearer {warming.api_key.get_secret_value()}"},
             json={"model": warming.model, "input": texts, "dimensions": warming.dimensions},
-        )
+        )  # fmt: skip
+        response = received(http, request, Limits(most_bytes=_most_bytes(len(texts), warming.dimensions)))
         if not response.is_success:
             raise Unavailable("embeddings vendor", f"HTTP {response.status_code} {response.reason_phrase}")
         answer = msgspec.json.decode(response.content, type=_Answer)
-    except (httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, Refusal, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unavailable("embeddings vendor", error) from error
     items = sorted(answer.data, key=lambda item: item.index)
     if [item.index for item in items] != list(range(len(texts))):
         raise InvalidValue("embeddings", f"{len(items)} items", f"one for each of {len(texts)} inputs, by index")
     return [pack(item.embedding, warming.dimensions) for item in items]
+
+
+def _most_bytes(texts: int, dimensions: int) -> int:
+    """Return how large the vectors can be as JSON, with space to spare round the numbers and between them."""
+    return 64 * 1024 + texts * (1024 + 40 * dimensions)

@@ -10,10 +10,10 @@ import sys
 from datetime import datetime
 
 import sqlalchemy as sa
-from slack_sdk import WebClient
 
 from tasks.channels.slack import SlackChannel
 from tasks.dispatch_outbox import dispatch_due
+from tasks.slack_client import SlackClient
 
 
 def main(database_url: str, base_url: str) -> None:
@@ -22,7 +22,7 @@ def main(database_url: str, base_url: str) -> None:
         child = os.fork()
         if child == 0:
             engine = sa.create_engine(database_url)
-            channels = {"ops": SlackChannel(WebClient("xoxb-test", base_url, retry_handlers=[]), "C1")}
+            channels = {"ops": SlackChannel(SlackClient("xoxb-test", base_url), "C1")}
             dispatch_due(engine, "t", channels, lambda now=now: now)  # type: ignore[misc]
             os._exit(0)
         print(child, flush=True)

@@ -1,6 +1,6 @@
 """A Slack of our own on loopback: the four methods that alerting needs, and the ways in which Slack fails.
 
-Tests point `WebClient(base_url=server.base_url)` at it and look at what its channels show in the end.
+Tests point a `SlackClient` at it and look at what its channels show in the end.
 """
 
 from __future__ import annotations

@@ -7,17 +7,14 @@ The client must not retry by itself (`tasks.resources.slack_client`): a retry af
 from __future__ import annotations
 
 import re
-import socket
-import ssl
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
-from urllib.error import URLError
 
+import httpx
 from slack_sdk.errors import SlackApiError, SlackClientError
 
-from ops.errors import InvalidValue
+from ops.errors import InvalidValue, Refused
 from ops.monitoring.routing import Channel
 from tasks.channels.interface import (
     Ambiguous,
@@ -31,6 +28,7 @@ from tasks.channels.interface import (
     Sent,
     Unknown,
 )
+from tasks.request_body import Refusal
 
 if TYPE_CHECKING:
     from slack_sdk import WebClient
@@ -41,10 +39,12 @@ Failure = NotDelivered | Ambiguous | Gone | BadPayload | BadDestination
 EVENT_TYPE = "watchkeeper_alert"
 CLOCK_SKEW = timedelta(seconds=60)  # between our clock and Slack's
 PAGE = 200
+MOST_PAGES = 100  # of a channel's history: a server whose pages never end is not waited for
 
-# ValueError: a body that is not UTF-8 or JSON; AttributeError: the SDK on JSON that is not an object.
-_FAILURES = (SlackClientError, OSError, HTTPException, ValueError, AttributeError)
-_NEVER_SENT = (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError)
+# ValueError: a body that is not UTF-8 or JSON; _SHAPES: the SDK and we, on JSON that is not of Slack's form.
+_SHAPES = (AttributeError, LookupError, TypeError)
+_FAILURES = (SlackClientError, httpx.TransportError, Refusal, Refused, ValueError, *_SHAPES)
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 
 # https://docs.slack.dev/reference/methods/chat.postMessage#errors, and those of chat.update
 _TOO_FAST = {"ratelimited", "rate_limited"}
@@ -87,10 +87,16 @@ class SlackChannel:
             pages = self._client.conversations_history(
                 channel=self._target, oldest=oldest, include_all_metadata=True, limit=PAGE
             )
-            hits = (_revision(message, key) for page in pages for message in page["messages"])
-            return next((Sent(self._target, ts, revision) for ts, revision in hits if revision is not None), None)
+            for number, page in enumerate(pages):
+                if number == MOST_PAGES:
+                    return Unknown(f"conversations.history: more than {MOST_PAGES} pages")
+                hits = (_revision(message, key) for message in page["messages"])
+                found = next((Sent(self._target, ts, revision) for ts, revision in hits if revision is not None), None)
+                if found:
+                    return found
         except _FAILURES as error:
             return _unread(classify(error))
+        return None
 
 
 def open_channel(channel: Channel, outlets: Outlets) -> SlackChannel:
@@ -110,10 +116,10 @@ def classify(error: Exception) -> Failure:
     """Say what a failed call means for the message."""
     if isinstance(error, SlackApiError):
         return _refusal(error.response)
+    if isinstance(error, Refused):
+        return BadDestination(str(error))
     reason = f"{type(error).__name__}: {error}"[:300]
-    if isinstance(error, URLError) and isinstance(error.reason, _NEVER_SENT):
-        return NotDelivered(reason)
-    return Ambiguous(reason)
+    return NotDelivered(reason) if isinstance(error, _NEVER_SENT) else Ambiguous(reason)
 
 
 def _refusal(response: SlackResponse) -> Failure:

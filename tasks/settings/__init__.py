@@ -42,9 +42,13 @@ DATABASE_URL = f"{PREFIX}DATABASE_URL"
 
 def _home(folder: Path) -> Path:
     try:
-        return folder.expanduser().absolute()
+        found = folder.expanduser().absolute()
+        str(found).encode()
     except RuntimeError:
         raise ValueError("no such user's home") from None
+    except UnicodeEncodeError:
+        raise ValueError("not UTF-8, as the embedded database's address has to be") from None
+    return found
 
 
 _Named = TypeVar("_Named", Source, Vendor)

@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from ops.usage import normalise_vendor
-from tasks.settings.fields import Address, Dollars, Group, Name, Secret
+from tasks.settings.fields import Address, ApiKey, Dollars, Group, Name
 
 
 class Service(Group):
@@ -90,7 +90,7 @@ class Warming(Group):
 
     store_texts: bool = False  # warming needs the texts of prompts; nothing is kept without this
     embeddings_url: Address | None = None  # OpenAI-compatible, up to and including /v1
-    api_key: Secret = SecretStr("")
+    api_key: ApiKey = SecretStr("")
     model: str = "text-embedding-3-small"
     dimensions: int = Field(default=1536, ge=1, le=16_000)
     daily_budget_usd: Dollars = Decimal(1)
@@ -102,5 +102,5 @@ class Warming(Group):
 class Slack(Group):
     """How to reach Slack."""
 
-    bot_token: Secret = SecretStr("")
+    bot_token: ApiKey = SecretStr("")
     base_url: Address = "https://slack.com/api/"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 
 from cli.main import watchkeeper
 from ops.errors import InvalidValue
-from tasks.embedded_postgres import Cluster, binaries_version
+from tasks.embedded_postgres import Cluster, binaries, binaries_version
 from tasks.settings import Settings
 from tasks.stores import schema
 from tasks.stores.usage import ensure_partitions
@@ -53,7 +54,9 @@ def test_embedded_database_from_start_to_stop(embedded: Cluster, capfd: pytest.C
     }  # fmt: skip
     assert json.loads(db("status", "--json")) == stopped
 
-    assert db("start") == f"running: {embedded.url('watchkeeper')}\n"
+    started, _, url = db("start").strip().partition(": ")
+    command = [str(binaries() / "psql"), url, "-Atc", "SELECT current_database()"]
+    assert (started, subprocess.check_output(command, text=True)) == ("running", "watchkeeper\n")
     running = stopped | {"running": True, "pid": embedded.status().pid}
     assert json.loads(db("status", "--json")) == running
 

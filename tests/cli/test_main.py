@@ -44,8 +44,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
     return call
 
 
-def every_command(command: click.Command, *path: str) -> Iterator[tuple[str, ...]]:
-    yield path
+def every_command(command: click.Command, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
     if isinstance(command, click.Group):
         context = click.Context(command)
         for name in command.list_commands(context):
@@ -54,7 +54,7 @@ def every_command(command: click.Command, *path: str) -> Iterator[tuple[str, ...
             yield from every_command(inner, *path, name)
 
 
-@pytest.mark.parametrize("path", tuple(every_command(watchkeeper)), ids=lambda path: " ".join(path) or "watchkeeper")
+@pytest.mark.parametrize("path", dict(every_command(watchkeeper)), ids=lambda path: " ".join(path) or "watchkeeper")
 def test_help_gives_an_example_of(path: tuple[str, ...], run) -> None:
     for option in ("--help", "-h"):
         code, out, err = run(*path, option)
@@ -94,6 +94,14 @@ USAGE = {
         ("db", "status", "a\n\x1b[31m"),
         "Got unexpected extra argument (a\nwatchkeeper: [31m)",
     ),
+    "a text that is not UTF-8": (
+        ("rollout", "start", "--service", "caf\udce9"),
+        r"Invalid value for '--service': 'caf\udce9' is not UTF-8 without NUL characters.",
+    ),
+    "a text with a NUL in it": (
+        ("ingest", "log.jsonl", "--source", "a\0b"),
+        r"Invalid value for '--source': 'a\x00b' is not UTF-8 without NUL characters.",
+    ),
     "a missing argument": (("rollout", "abort"), "Missing argument 'ROLLOUT_ID'."),
 }
 
@@ -101,6 +109,12 @@ USAGE = {
 @pytest.mark.parametrize(("words", "line"), USAGE.values(), ids=USAGE)
 def test_wrong_usage_is_one_line_and_exit_code_2_for(words: tuple[str, ...], line: str, run) -> None:
     assert run(*words) == (2, "", f"watchkeeper: {line}\n")
+
+
+def test_every_text_of_every_command_has_to_be_one_that_can_be_stored() -> None:
+    params = [(path, param) for path, command in every_command(watchkeeper) for param in command.params]
+    assert ("run",) in dict(params)
+    assert [(path, param.name) for path, param in params if param.type is click.STRING] == []
 
 
 @pytest.mark.parametrize("path", [(), ("db",)], ids=["watchkeeper", "a group"])
@@ -122,12 +136,16 @@ FAILURES = {
         {"WATCHKEEPER_PREFECT_PORT": "0"}, 2, "WATCHKEEPER_PREFECT_PORT: '0' is wrong: input should be greater",
     ),
     "a database URL that is none": ({"DATABASE_URL": "mysql://me:pw@host/db"}, 2, "DATABASE_URL: 'mysql://…' is not"),
+    "a database URL that is not UTF-8": ({"DATABASE_URL": "postgresql://host/\udce9"}, 2, "DATABASE_URL: 'postgresql://…"),
     "a database that is away": (
         {"DATABASE_URL": "postgresql://me:pw@127.0.0.1:1/db"}, 1, "database is unavailable: connection failed: ",
     ),
     "a database option that is wrong": (
         {"DATABASE_URL": "postgresql://127.0.0.1:1/db?nonsense=1"}, 1,
         'the database refused: invalid connection option "nonsense"',
+    ),
+    "a home that is not UTF-8": (
+        {"WATCHKEEPER_HOME": "caf\udce9"}, 2, "WATCHKEEPER_HOME: 'caf\\udce9' is wrong: not UTF-8",
     ),
     "a home that cannot be": ({"WATCHKEEPER_HOME": "broken.yaml/home"}, 1, "/broken.yaml/home: Not a directory"),
 }  # fmt: skip

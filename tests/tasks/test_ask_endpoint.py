@@ -109,7 +109,7 @@ def test_service_that_is_not_there_was_never_asked() -> None:
 def test_key_that_http_cannot_carry_is_not_told(server: ApiServer) -> None:
     with open_http() as client:
         reply = line(f"{server.url}/v1", client, api_key=SecretStr("sec\nret")).chat(QUESTION)
-    told = "HTTP cannot carry a header of ours: a line break in a key?"
+    told = "127.0.0.1 refused: HTTP cannot carry a header of ours: a line break in a key?"
     assert (reply.outcome, reply.detail) == (Outcome.UNREACHABLE, told)
 
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from slack_sdk import WebClient
 
 from tasks.channels.console import ConsoleChannel
 from tasks.channels.interface import Found, OpenChannel, Outcome, Sent
 from tasks.channels.slack import SlackChannel
 from tasks.dispatch_outbox import DispatchReport, dispatch_due, dispatch_outbox
+from tasks.slack_client import SlackClient
 from tasks.stores import outbox
 from tasks.stores.tables import outbox as table
 from tests.slack_server import (
@@ -71,7 +71,7 @@ def dispatch(engine: sa.Engine, channels: dict[str, OpenChannel], clock: Clock) 
 
 
 def slack(server: SlackServer, target: str) -> SlackChannel:
-    return SlackChannel(WebClient("xoxb-test", server.base_url, timeout=10, retry_handlers=[]), target)
+    return SlackChannel(SlackClient("xoxb-test", server.base_url), target)
 
 
 def enqueue(

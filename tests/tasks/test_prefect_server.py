@@ -13,8 +13,10 @@ import sqlalchemy as sa
 from ops.errors import Unavailable
 from tasks import prefect_server
 from tasks.embedded_postgres import Cluster
+from tasks.http import Limits
 from tasks.resources import administration
 from tasks.settings import Settings
+from tests.stubborn_server import OK, Behave, drips, pours, stubborn_server
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +70,15 @@ def test_answers_is_false_for_a_server_that_speaks_no_http() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=lambda: listener.accept()[0].close(), daemon=True).start()
         assert not prefect_server.answers(prefect_server.api_url(listener.getsockname()[1]))
+
+
+@pytest.mark.parametrize("behave", [drips(OK, b"a: b\r\n"), pours(OK + b"\r\n", b"1")], ids=["a head without end", "a body"])
+def test_server_that_never_ends_its_answer_is_not_taken_for_prefect(
+    behave: Behave, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefect_server, "_LIMITS", Limits(most_bytes=1000, longest_s=0.2))
+    with stubborn_server(behave) as url:
+        assert not prefect_server.answers(f"{url}/api")
 
 
 def test_environment_keeps_prefect_in_our_home_and_silent(tmp_path: Path) -> None:

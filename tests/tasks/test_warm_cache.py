@@ -372,7 +372,8 @@ def test_reservation_lost_to_another_run_is_reported(engine, load, configure, ve
     def race(request):
         with engine.begin() as connection:
             store.reserve(connection, "default", found(engine), NOW, Decimal(9))
-        return vendor_client.send(httpx.Request("POST", request.url, headers=request.headers, content=request.read()))
+        answer = vendor_client.send(httpx.Request("POST", request.url, headers=request.headers, content=request.read()))
+        return httpx.Response(answer.status_code, content=answer.content)
 
     for number in range(40):
         load(f"text-{number:02} {'x' * 30}", 1, 2, tokens=8000)
@@ -447,3 +448,19 @@ def test_embed_refuses_an_answer(status, answer, error, message):
 def test_embed_of_a_vendor_that_is_not_there_is_unavailable(http):
     with pytest.raises(Unavailable, match="embeddings vendor is unavailable"):
         embed(http, Warming(embeddings_url="http://127.0.0.1:9/v1"), ["a"])
+
+
+@pytest.mark.parametrize("body", [b" " * 200_000, gzip.compress(bytes(10_000_000))], ids=["too long", "a bomb"])
+def test_embed_refuses_an_answer_larger_than_what_was_asked_for(http, body):
+    packed = {"content-encoding": "gzip"} if body.startswith(b"\x1f") else {}
+    with api_server(lambda _: (200, {})) as server:
+        server.faults.append(Fault(content=body, headers=packed))
+        with pytest.raises(Unavailable, match=r"the body is larger than 66,640 bytes"):  # 65,536 + 1 * (1,024 + 40 * 2)
+            embed(http, Warming(embeddings_url=server.url, dimensions=2), ["a"])
+
+
+def test_embed_tells_no_key_that_http_cannot_carry(http):
+    warming = Warming(embeddings_url="http://127.0.0.1:9/v1", api_key=SecretStr("sec\nret"))
+    with pytest.raises(Refused, match="a line break in a key") as caught:
+        embed(http, warming, ["a"])
+    assert "sec" not in str(caught.value)

@@ -2,21 +2,23 @@ from __future__ import annotations
 
 import json
 import socket
-import ssl
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
-from urllib.error import URLError
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
 from ops.monitoring.slack_message import render_note
 from tasks.channels.interface import Ambiguous, BadDestination, BadPayload, Gone, NotDelivered, Sent, Unknown
-from tasks.channels.slack import PAGE, SlackChannel, classify
+from tasks.channels.slack import EVENT_TYPE, PAGE, SlackChannel, classify
+from tasks.http import Limits
+from tasks.request_body import Refusal
 from tasks.resources import slack_client
 from tasks.settings import Settings, Slack
 from tests.slack_server import ACCEPTED_THEN_DROPPED, RATE_LIMITED, SERVER_ERROR, Clock, Fault, SlackServer
+from tests.stubborn_server import ENDLESS, Behave, stubborn_server
 
 KEY = "t/ops/spend"
 SPEND = {"text": "Spend $41 (limit $20)"}
@@ -124,15 +126,58 @@ def test_slack_that_refuses_connections_has_received_nothing() -> None:
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        pytest.param(URLError(socket.gaierror(-2, "unknown name")), NotDelivered, id="no such host"),
-        pytest.param(URLError(ssl.SSLCertVerificationError("expired")), NotDelivered, id="a certificate we distrust"),
-        pytest.param(URLError(TimeoutError()), Ambiguous, id="a timeout while sending"),
-        pytest.param(TimeoutError(), Ambiguous, id="a timeout while waiting for the answer"),
-        pytest.param(ConnectionResetError(), Ambiguous, id="a reset"),
+        pytest.param(httpx.ConnectError("unknown name"), NotDelivered, id="no such host, a certificate we distrust"),
+        pytest.param(httpx.ConnectTimeout("after 10 s"), NotDelivered, id="a timeout before sending"),
+        pytest.param(httpx.WriteTimeout("after 10 s"), Ambiguous, id="a timeout while sending"),
+        pytest.param(httpx.ReadTimeout("after 10 s"), Ambiguous, id="a timeout while waiting for the answer"),
+        pytest.param(httpx.ReadError("reset"), Ambiguous, id="a reset"),
+        pytest.param(Refusal(413, "the body is larger"), Ambiguous, id="an answer that is too large"),
     ],
 )
 def test_slack_connection_that_fails_is_classified(error: Exception, kind: type) -> None:
     assert type(classify(error)) is kind
+
+
+@pytest.mark.parametrize("behave", ENDLESS.values(), ids=ENDLESS)
+def test_slack_that_never_ends_its_answer_is_given_up(behave: Behave, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.slack_client._LIMITS", Limits(longest_s=0.2))
+    with stubborn_server(behave) as url:
+        channel = SlackChannel(slack_client(settings_for(f"{url}/api/")), "C1")
+        assert channel.send(SPEND, KEY, 1, None) == Ambiguous("ReadTimeout: no whole answer within 0.2 s")
+
+
+def test_slack_token_that_http_cannot_carry_is_not_told(server: SlackServer) -> None:
+    slack = Slack(bot_token=SecretStr("xoxb\n1"), base_url=server.base_url)
+    outcome = SlackChannel(slack_client(Settings.model_construct(slack=slack)), "C1").send(SPEND, KEY, 1, None)
+    assert outcome == BadDestination("127.0.0.1 refused: HTTP cannot carry a header of ours: a line break in a key?")
+
+
+def test_slack_history_whose_pages_never_end_is_given_up(
+    channel: SlackChannel, server: SlackServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.channels.slack.MOST_PAGES", 2)
+    more = {"ok": True, "messages": [], "response_metadata": {"next_cursor": "again"}}
+    server.fail("conversations.history", "C1", *[Fault(body=json.dumps(more).encode())] * 9)
+    assert channel.find(KEY, Clock().time) == Unknown("conversations.history: more than 2 pages")
+    assert server.count("conversations.history") == 3
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        pytest.param({"messages": None}, id="no list"),
+        pytest.param({"messages": [1]}, id="no messages"),
+        pytest.param({"messages": [], "response_metadata": None}, id="no metadata"),
+        pytest.param(
+            {"messages": [{"metadata": {"event_type": EVENT_TYPE, "event_payload": {"key": KEY}}}]}, id="no revision"
+        ),
+    ],
+)
+def test_slack_history_of_another_shape_is_never_taken_for_empty(
+    channel: SlackChannel, server: SlackServer, history: dict[str, Any]
+) -> None:
+    server.fail("conversations.history", "C1", Fault(body=json.dumps({"ok": True, **history}).encode()))
+    assert isinstance(channel.find(KEY, Clock().time), Unknown)
 
 
 def test_slack_finds_its_message_on_any_page(channel: SlackChannel, server: SlackServer) -> None:
