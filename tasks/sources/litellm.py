@@ -18,9 +18,17 @@ from tasks.settings import Source
 from tasks.sources.interface import Batch, Decoder, FileKind, Lines, Reject, Row, raw_of, required, validated
 from tasks.sources.litellm_payload import Payload, event
 
+
+class _SpendRow(msgspec.Struct):
+    request_id: str
+    startTime: str
+
+
 _DECODER = msgspec.json.Decoder(Payload)
+_SPEND_ROWS = msgspec.json.Decoder(_SpendRow)
 _ANYTHING = msgspec.json.Decoder(msgspec.Raw)
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
+_SPEND_ROW = "but a row of LiteLLM_SpendLogs: write one a line, jq -c '.[]', and load it with --kind litellm_rows"
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -33,8 +41,17 @@ def parse(line: bytes) -> tuple[UsageEvent]:
     try:
         payload = _DECODER.decode(line)
     except _MALFORMED as error:
-        raise InvalidValue("line", line[:60].decode(errors="replace"), f"a LiteLLM payload ({error})") from None
+        limit = f"a LiteLLM payload ({_SPEND_ROW if _is_spend_row(line) else error})"
+        raise InvalidValue("line", line[:60].decode(errors="replace"), limit) from None
     return (event(payload),)
+
+
+def _is_spend_row(line: bytes) -> bool:
+    try:
+        _SPEND_ROWS.decode(line)
+    except _MALFORMED:
+        return False
+    return True
 
 
 def rows_of(body: bytes) -> Iterator[bytes]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from ops.errors import InvalidValue, Unavailable
+from ops.errors import InvalidValue, Refused, Unavailable
 from ops.scaling.warming import Candidate, Skipped, recency_weight
 from ops.usage import Status, UsageEvent
 from ops.window import Window
@@ -21,6 +22,7 @@ from tasks.stores import warming as store
 from tasks.stores.tables import embedding_cache, prompt_texts, rate_cards, warm_entries
 from tasks.warm_cache import Idle, LeftOut, WarmReport, batches, embed, warm_cache, warm_embeddings
 from tests import hand_made
+from tests.api_server import Fault, api_server
 from watchkeeper import EmbeddingCache, open_store
 from watchkeeper.embedding_cache import text_hash
 
