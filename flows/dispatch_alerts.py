@@ -10,7 +10,7 @@ from flows.watch import Watch, watch
 from tasks.channels import open_channels
 from tasks.dispatch_outbox import DispatchReport, dispatch_outbox
 from tasks.notify import routes_of
-from tasks.resources import slack_client
+from tasks.resources import open_slack
 
 
 @flow(name="dispatch-alerts", validate_parameters=False)
@@ -22,6 +22,6 @@ def dispatch_alerts(as_of: datetime | None = None) -> DispatchReport:
 
 def dispatch(w: Watch) -> DispatchReport:
     """Open the channels and send."""
-    slack = slack_client(w.settings) if w.settings.slack_ready else None
-    channels = open_channels(routes_of(w.settings), slack)
-    return dispatch_outbox(w.engine, w.settings.tenant, channels, w.clock)
+    with open_slack(w.settings) as slack:
+        channels = open_channels(routes_of(w.settings), slack)
+        return dispatch_outbox(w.engine, w.settings.tenant, channels, w.clock)

@@ -25,6 +25,7 @@ from tasks.timed_http import LONGEST_S, limited
 TRIES = 5
 MOST_REQUESTS = 10_000  # of one window: a server whose pages never end is not waited for
 MOST_TIMES = 20  # that a window asks for one page: a pager may read again what moved, a cursor that repeats is no such
+MOST_COMMAS = 4_000_000  # of one answer, so about as many values: Python holds 200 bytes for a small object
 MOST_BYTES = 128 * 1024 * 1024  # of one answer, as sent and unpacked
 LONGEST_WAIT_S = 120.0  # who asks us to wait longer is asked again at the next poll
 NOT_MODIFIED = 304
@@ -121,6 +122,8 @@ class Courier:
         try:
             answer = received(self.client, request, self.limits)
             if answer.is_success:
+                if answer.content.count(b",") > MOST_COMMAS:
+                    raise Refusal(413, f"the body has more than {MOST_COMMAS:,} values")
                 answer.json()  # not msgspec: one row with half a character must not cost the others
         except httpx.TransportError as error:
             return f"{type(error).__name__} {error}".strip()

@@ -191,8 +191,13 @@ def open_http(timeout_s: float = 30) -> Iterator[httpx.Client]:
         yield client
 
 
-def slack_client(settings: Settings) -> WebClient:
-    """Return a client that never tries a second time by itself."""
-    from tasks.slack_client import SlackClient
+@contextmanager
+def open_slack(settings: Settings) -> Iterator[WebClient | None]:
+    """Yield a client that never tries a second time by itself; None where the settings have no token."""
+    if not settings.slack_ready:
+        yield None
+        return
+    from tasks.slack_client import LONGEST_S, SlackClient
 
-    return SlackClient(settings.slack.bot_token.get_secret_value(), settings.slack.base_url)
+    with open_http(LONGEST_S) as http:
+        yield SlackClient(http, settings.slack.bot_token.get_secret_value(), settings.slack.base_url)

@@ -12,7 +12,6 @@ import httpx
 from slack_sdk import WebClient
 
 from tasks.http import Limits, received
-from tasks.resources import open_http
 
 LONGEST_S = 10.0  # of a call: the lease of `tasks/dispatch_outbox.py` reckons with it
 MOST_BYTES = 32 * 1024 * 1024  # of an answer: a page of history is the largest
@@ -22,8 +21,9 @@ _LIMITS = Limits(most_bytes=MOST_BYTES, longest_s=LONGEST_S)
 class SlackClient(WebClient):
     """A client that never retries by itself: a retry after a lost answer posts twice."""
 
-    def __init__(self, token: str, base_url: str) -> None:
+    def __init__(self, http: httpx.Client, token: str, base_url: str) -> None:
         super().__init__(token=token, base_url=base_url, retry_handlers=[])
+        self._http = http
 
     def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
         """Send a call, and return the answer as the SDK reads it.
@@ -35,7 +35,6 @@ class SlackClient(WebClient):
         """
         body = req.data if isinstance(req.data, bytes) else b""
         request = httpx.Request("POST", url, content=body, headers=dict(req.header_items()))
-        with open_http(LONGEST_S) as http:
-            answer = received(http, request, _LIMITS)
+        answer = received(self._http, request, _LIMITS)
         headers = {name.title(): value for name, value in answer.headers.items()}  # `Retry-After` is looked for so
         return {"status": answer.status_code, "headers": headers, "body": answer.content.decode()}

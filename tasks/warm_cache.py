@@ -204,10 +204,11 @@ def embed(http: httpx.Client, warming: Warming, texts: list[str]) -> list[bytes]
         Refused: HTTP cannot carry the key.
         InvalidValue: an answer of another shape than asked for.
     """
+    key = warming.api_key.get_secret_value()
     try:
         request = http.build_request(
             "POST", f"{str(warming.embeddings_url).rstrip('/')}/embeddings",
-            headers={"authorization": f"Bearer {warming.api_key.get_secret_value()}"},
+            headers={"authorization": f"Bearer {key}"} if key else {},
             json={"model": warming.model, "input": texts, "dimensions": warming.dimensions},
         )  # fmt: skip
         response = received(http, request, Limits(most_bytes=_most_bytes(len(texts), warming.dimensions)))

@@ -1,7 +1,7 @@
 """Send alerts to a Slack channel, and say exactly what is known of each attempt.
 
 Before it: `tasks/dispatch_outbox.py` with a payload of `ops/monitoring/slack_message.py`. After it: Slack's Web API.
-The client must not retry by itself (`tasks.resources.slack_client`): a retry after a lost answer posts twice.
+The client must not retry by itself (`tasks.slack_client`): a retry after a lost answer posts twice.
 """
 
 from __future__ import annotations

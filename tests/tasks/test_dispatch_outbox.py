@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import sqlalchemy as sa
 
@@ -19,6 +20,7 @@ from tasks.channels.console import ConsoleChannel
 from tasks.channels.interface import Found, OpenChannel, Outcome, Sent
 from tasks.channels.slack import SlackChannel
 from tasks.dispatch_outbox import DispatchReport, dispatch_due, dispatch_outbox
+from tasks.resources import open_http
 from tasks.slack_client import SlackClient
 from tasks.stores import outbox
 from tasks.stores.tables import outbox as table
@@ -51,16 +53,22 @@ def server(clock: Clock) -> Iterator[SlackServer]:
 
 
 @pytest.fixture
+def http() -> Iterator[httpx.Client]:
+    with open_http() as client:
+        yield client
+
+
+@pytest.fixture
 def printed() -> io.StringIO:
     return io.StringIO()
 
 
 @pytest.fixture
-def channels(server: SlackServer, printed: io.StringIO) -> dict[str, OpenChannel]:
+def channels(http: httpx.Client, server: SlackServer, printed: io.StringIO) -> dict[str, OpenChannel]:
     """Two Slack channels and the console; `server.messages` of C1 is what `ops` shows, of C2 what `pager` shows."""
     return {
-        "ops": slack(server, "C1"),
-        "pager": slack(server, "C2"),
+        "ops": slack(http, server, "C1"),
+        "pager": slack(http, server, "C2"),
         "log": ConsoleChannel("log", printed),
     }
 
@@ -70,8 +78,8 @@ def dispatch(engine: sa.Engine, channels: dict[str, OpenChannel], clock: Clock) 
     return lambda: dispatch_due(engine, "t", channels, clock)
 
 
-def slack(server: SlackServer, target: str) -> SlackChannel:
-    return SlackChannel(SlackClient("xoxb-test", server.base_url), target)
+def slack(http: httpx.Client, server: SlackServer, target: str) -> SlackChannel:
+    return SlackChannel(SlackClient(http, "xoxb-test", server.base_url), target)
 
 
 def enqueue(
@@ -189,9 +197,11 @@ def test_dispatch_after_429_leaves_that_channel_alone_and_serves_the_other(
     assert server.texts("C1") == ["a r1"]
 
 
-def test_dispatch_probes_an_unreachable_slack_every_half_minute(engine: sa.Engine, clock: Clock) -> None:
+def test_dispatch_probes_an_unreachable_slack_every_half_minute(
+    engine: sa.Engine, http: httpx.Client, clock: Clock
+) -> None:
     server = SlackServer(clock)
-    channels = {"ops": slack(server, "C1")}
+    channels = {"ops": slack(http, server, "C1")}
     server.close()
     enqueue(engine, clock())
     for _ in range(61):  # seconds 0 to 60: probes at 0, 30 and 60
@@ -330,11 +340,11 @@ def test_dispatch_goes_through_every_channel_until_one_takes_the_message(
 
 
 def test_dispatch_without_another_channel_keeps_the_failed_row(
-    engine: sa.Engine, server: SlackServer, clock: Clock
+    engine: sa.Engine, http: httpx.Client, server: SlackServer, clock: Clock
 ) -> None:
     server.fail("chat.postMessage", "C1", "is_archived")
     enqueue(engine, clock())
-    assert dispatch_due(engine, "t", {"ops": slack(server, "C1")}, clock) == DispatchReport(0, 0, 1, 0)
+    assert dispatch_due(engine, "t", {"ops": slack(http, server, "C1")}, clock) == DispatchReport(0, 0, 1, 0)
     assert row(engine).last_error == "is_archived"
 
 
@@ -423,14 +433,14 @@ class Mortal:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_dispatch_by_two_through_random_faults_loses_and_doubles_nothing(
-    engine: sa.Engine, clock: Clock, seed: int
+    engine: sa.Engine, http: httpx.Client, clock: Clock, seed: int
 ) -> None:
     dice = random.Random(seed)  # noqa: S311  faults, not secrets
     targets = [f"C{number}" for number in range(5)]
     faults = [RATE_LIMITED] * 5 + [SERVER_ERROR] * 5 + [ACCEPTED_500] * 5 + [ACCEPTED_THEN_DROPPED] * 10
     with SlackServer(clock, tuple(targets)).running() as server:
         server.fault_for = lambda *_: dice.choice(faults + [None] * 75)
-        channels = {target: Mortal(slack(server, target), dice) for target in targets}
+        channels = {target: Mortal(slack(http, server, target), dice) for target in targets}
         for number in range(100):
             enqueue(engine, clock(), f"a{number}", targets[number % 5])
         waiting, rounds = 100, 0

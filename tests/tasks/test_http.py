@@ -379,6 +379,15 @@ def test_answer_beyond_the_limit_is_refused(fault: Fault, words: str) -> None:
         assert courier.fetch(get(server)).json() == DOCUMENT
 
 
+def test_answer_of_too_many_small_values_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.http.MOST_COMMAS", 3)
+    faults = [Fault(content=b"[1,2,3,4]"), Fault(content=b"[1,2,3,4,5]")]  # 3 commas, and 4
+    with courier_of(*faults) as (courier, _, server):
+        assert courier.fetch(get(server)).json() == [1, 2, 3, 4]
+        with pytest.raises(Refused, match="more than 3 values: set a smaller page_size"):
+            courier.fetch(get(server))
+
+
 def test_answer_that_trickles_is_given_up_though_it_is_never_silent() -> None:
     with (
         courier_of(*[Fault(endless=True)] * TRIES, limits=Limits(longest_s=0.02)) as (courier, _, server),

@@ -72,7 +72,7 @@ def test_answers_is_false_for_a_server_that_speaks_no_http() -> None:
         assert not prefect_server.answers(prefect_server.api_url(listener.getsockname()[1]))
 
 
-@pytest.mark.parametrize("behave", [drips(OK, b"a: b\r\n"), pours(OK + b"\r\n", b"1")], ids=["a head without end", "a body"])
+@pytest.mark.parametrize("behave", [drips(OK, b"a: b\r\n"), pours(OK + b"\r\n", b"1")], ids=["a head", "a body"])
 def test_server_that_never_ends_its_answer_is_not_taken_for_prefect(
     behave: Behave, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,8 +24,8 @@ from tasks.resources import (
     libpq_url,
     open_database,
     open_http,
+    open_slack,
     running_server,
-    slack_client,
 )
 from tasks.settings import Settings, Slack
 from tasks.stores import schema
@@ -321,6 +321,13 @@ def test_slack_client_never_tries_a_second_time() -> None:
     with answering(500) as server:
         slack = Slack.model_validate({"bot_token": "xoxb-1", "base_url": server.url})
         settings = Settings(slack=slack, database_url=None)
-        with pytest.raises(SlackApiError):
-            slack_client(settings).chat_postMessage(channel="C1", text="hello")
+        with open_slack(settings) as client:
+            assert client
+            with pytest.raises(SlackApiError):
+                client.chat_postMessage(channel="C1", text="hello")
         assert [(path, token) for path, _, token in server.came] == [("/chat.postMessage", "Bearer xoxb-1")]
+
+
+def test_slack_client_without_a_token_is_none() -> None:
+    with open_slack(Settings(database_url=None)) as client:
+        assert client is None

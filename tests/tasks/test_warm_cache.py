@@ -462,7 +462,8 @@ def test_embed_refuses_an_answer_larger_than_what_was_asked_for(http, body):
 
 
 def test_embed_tells_no_key_that_http_cannot_carry(http):
-    warming = Warming(embeddings_url="http://127.0.0.1:9/v1", api_key=SecretStr("sec\nret"))
-    with pytest.raises(Refused, match="a line break in a key") as caught:
-        embed(http, warming, ["a"])
+    with api_server(lambda _: (200, {})) as server:
+        warming = Warming(embeddings_url=server.url, api_key=SecretStr("sec\nret"))
+        with pytest.raises(Refused, match="a line break in a key") as caught:
+            embed(http, warming, ["a"])
     assert "sec" not in str(caught.value)

@@ -3,19 +3,21 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from pydantic import SecretStr
+from slack_sdk import WebClient
 
 from ops.monitoring.slack_message import render_note
 from tasks.channels.interface import Ambiguous, BadDestination, BadPayload, Gone, NotDelivered, Sent, Unknown
 from tasks.channels.slack import EVENT_TYPE, PAGE, SlackChannel, classify
 from tasks.http import Limits
 from tasks.request_body import Refusal
-from tasks.resources import slack_client
+from tasks.resources import open_slack
 from tasks.settings import Settings, Slack
 from tests.slack_server import ACCEPTED_THEN_DROPPED, RATE_LIMITED, SERVER_ERROR, Clock, Fault, SlackServer
 from tests.stubborn_server import ENDLESS, Behave, stubborn_server
@@ -31,13 +33,24 @@ def server() -> Iterator[SlackServer]:
         yield server
 
 
+@contextmanager
+def client_of(base_url: str, key: str = "xoxb-test") -> Iterator[WebClient]:
+    slack = Slack(bot_token=SecretStr(key), base_url=base_url)
+    with open_slack(Settings.model_construct(slack=slack)) as client:
+        assert client
+        yield client
+
+
+@contextmanager
+def channel_of(base_url: str, key: str = "xoxb-test") -> Iterator[SlackChannel]:
+    with client_of(base_url, key) as client:
+        yield SlackChannel(client, "C1")
+
+
 @pytest.fixture
-def channel(server: SlackServer) -> SlackChannel:
-    return SlackChannel(slack_client(settings_for(server.base_url)), "C1")
-
-
-def settings_for(base_url: str) -> Settings:
-    return Settings.model_construct(slack=Slack(bot_token=SecretStr("xoxb-test"), base_url=base_url))
+def channel(server: SlackServer) -> Iterator[SlackChannel]:
+    with channel_of(server.base_url) as channel:
+        yield channel
 
 
 def test_slack_posts_with_metadata_and_without_unfurling(channel: SlackChannel, server: SlackServer) -> None:
@@ -117,8 +130,8 @@ def test_slack_refuses_a_payload_beyond_its_limits(
 def test_slack_that_refuses_connections_has_received_nothing() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        client = slack_client(settings_for(f"http://127.0.0.1:{unused.getsockname()[1]}/api/"))
-        outcome = SlackChannel(client, "C1").send(SPEND, KEY, 1, None)
+        with channel_of(f"http://127.0.0.1:{unused.getsockname()[1]}/api/") as channel:
+            outcome = channel.send(SPEND, KEY, 1, None)
     assert isinstance(outcome, NotDelivered)
     assert "refused" in outcome.reason
 
@@ -141,14 +154,13 @@ def test_slack_connection_that_fails_is_classified(error: Exception, kind: type)
 @pytest.mark.parametrize("behave", ENDLESS.values(), ids=ENDLESS)
 def test_slack_that_never_ends_its_answer_is_given_up(behave: Behave, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.slack_client._LIMITS", Limits(longest_s=0.2))
-    with stubborn_server(behave) as url:
-        channel = SlackChannel(slack_client(settings_for(f"{url}/api/")), "C1")
+    with stubborn_server(behave) as url, channel_of(f"{url}/api/") as channel:
         assert channel.send(SPEND, KEY, 1, None) == Ambiguous("ReadTimeout: no whole answer within 0.2 s")
 
 
 def test_slack_token_that_http_cannot_carry_is_not_told(server: SlackServer) -> None:
-    slack = Slack(bot_token=SecretStr("xoxb\n1"), base_url=server.base_url)
-    outcome = SlackChannel(slack_client(Settings.model_construct(slack=slack)), "C1").send(SPEND, KEY, 1, None)
+    with channel_of(server.base_url, key="xoxb\n1") as channel:
+        outcome = channel.send(SPEND, KEY, 1, None)
     assert outcome == BadDestination("127.0.0.1 refused: HTTP cannot carry a header of ours: a line break in a key?")
 
 
@@ -226,10 +238,10 @@ def test_slack_history_that_cannot_be_read_is_never_taken_for_empty(
 
 
 def test_slack_server_shows_a_thread_apart_from_the_channel(server: SlackServer) -> None:
-    client = slack_client(settings_for(server.base_url))
-    top = client.chat_postMessage(channel="C1", text="fired")
-    client.chat_postMessage(channel="C1", text="plot", thread_ts=top["ts"])
-    replies = client.conversations_replies(channel="C1", ts=str(top["ts"]))
-    history = client.conversations_history(channel="C1")
-    assert [m["text"] for m in history["messages"] or ()] == ["fired"]
-    assert [m["text"] for m in replies["messages"] or ()] == ["plot", "fired"]
+    with client_of(server.base_url) as client:
+        top = client.chat_postMessage(channel="C1", text="fired")
+        client.chat_postMessage(channel="C1", text="plot", thread_ts=top["ts"])
+        replies = client.conversations_replies(channel="C1", ts=str(top["ts"]))
+        history = client.conversations_history(channel="C1")
+        assert [m["text"] for m in history["messages"] or ()] == ["fired"]
+        assert [m["text"] for m in replies["messages"] or ()] == ["plot", "fired"]

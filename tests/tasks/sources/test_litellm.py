@@ -206,7 +206,8 @@ def test_prompt_kept_for_warming(payload: dict[str, Any], digest: str | None, te
 
 REFUSED = {
     "a row of the spend log": (
-        b'{"request_id": "a", "startTime": "2026-03-05T12:00:00"}', r"line: .*\(but a row of .* with --kind litellm_rows",
+        b'{"request_id": "a", "startTime": "2026-03-05"}',
+        r"line: .*\(but a row of .* --kind litellm_rows",
     ),
     "no JSON": (b"GET / HTTP/1.1", "line: 'GET / HTTP/1.1' is not a LiteLLM payload .*malformed"),
     "JSON: an array that is whole": (b"[]", "Expected `object`, got `array`"),
