@@ -33,7 +33,7 @@ def command(as_json: bool) -> None:
         return
     rows = (
         (coloured(a.tier, _COLOURS[a.tier]), a.state, f"{a.since:%Y-%m-%d %H:%M}", a.rule, a.key,
-         f"{a.summary.what} {a.summary.value}")
+         str(a.summary))
         for a in found
     )  # fmt: skip
     if not found:

@@ -22,8 +22,8 @@ def report_quality(as_of: datetime | None = None, show_texts: bool = False) -> A
         report = tasks.report_quality(w.engine, w.settings, w.now, show_texts=show_texts)
     if report.is_empty:
         return skipped("neither a score nor a request in 90 days")
-    image = plot_png(report, w.now)
+    image = plot_png(report)
     path = save_plot(image, w.now, w.settings.home / "plots")
-    markdown = report_markdown(report, w.now, image)
+    markdown = report_markdown(report, image)
     create_markdown_artifact(key="quality", markdown=markdown, description="Quality, latency and errors")
     return Completed(message=f"{summary(report)}; {path}", data=report)

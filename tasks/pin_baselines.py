@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Literal
 
 import sqlalchemy as sa
 
@@ -19,11 +20,13 @@ from ops.monitoring.baselines import (
     DayScores,
     Pinned,
     Series,
+    compared,
     first_days,
     pin,
     pin_probes,
     whole_days,
 )
+from ops.monitoring.drift import unsettled
 from ops.monitoring.slack_message import render_note
 from ops.scores import PROBES
 from ops.window import Window, floor_day
@@ -39,6 +42,7 @@ _DAY = timedelta(days=1)
 def pin_missing(connection: sa.Connection, settings: Settings, now: datetime) -> list[Baseline]:
     """Pin the series that have no baseline, or one of under four weeks, and tell of each; after that a person does."""
     metrics, today = watched(settings.alerting.quality_metrics), floor_day(now)
+    baselines.take_turns(connection)
     known = baselines.in_force(connection, settings.tenant, metrics, now)
     scored = score_days.means(connection, settings.tenant, metrics, Window.before(now, IN_USE))
     wanted = {series for series in scored if series not in known or _may_grow(known[series])}
@@ -90,10 +94,23 @@ class Acceptance:
     window: Window
     reason: str
     who: str
+    moving: bool = False  # also when the scores still move
 
 
-def accept_baseline(engine: sa.Engine, settings: Settings, accepted: Acceptance, now: datetime) -> Baseline:
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What came of an acceptance."""
+
+    outcome: Literal["accepted", "unchanged", "refused"]
+    baseline: Baseline  # the one that was made, or that was in force already
+    before: Baseline | None = None  # what it replaces, or would
+    moves: str | None = None  # how its scores still move
+
+
+def accept_baseline(engine: sa.Engine, settings: Settings, accepted: Acceptance, now: datetime) -> Accepted:
     """Put a new baseline in force, and tell of it; the one before stays in the history.
+
+    Scores that still move are not pinned unless they are accepted as such; the same accepted again changes nothing.
 
     Raises:
         InvalidValue: the span is not over, the scores make no baseline, or several series are meant.
@@ -103,15 +120,33 @@ def accept_baseline(engine: sa.Engine, settings: Settings, accepted: Acceptance,
         raise InvalidValue("--to", f"{accepted.window.end:%Y-%m-%d}", f"at most {now:%Y-%m-%d}: of full days only")
     if not accepted.reason.strip():
         raise InvalidValue("--reason", accepted.reason, "a text")
-    metric = accepted.wanted.metric
+    metric, window = accepted.wanted.metric, accepted.window
+    read = Window(min(window.start, window.end - LOOK_BACK), window.end)
     with engine.begin() as connection:
-        days = score_days.by_day(connection, settings.tenant, [metric], accepted.window)
-        series = _one_of(days, accepted)
-        pinned = _pin(series, days[series])
-        baseline = Baseline(series, pinned, accepted.window, now, accepted.who, accepted.reason)
+        baselines.take_turns(connection)
         known = baselines.in_force(connection, settings.tenant, [metric], now)
-        _put_in_force(connection, settings, baseline, known.values())
-    return baseline
+        days = score_days.by_day(connection, settings.tenant, [metric], read)
+        made = _made(days, known, accepted, now)
+        if made.outcome == "accepted":
+            _put_in_force(connection, settings, made.baseline, known.values(), made.moves)
+    return made
+
+
+def _made(
+    days: Mapping[Series, Sequence[DayScores]], known: Mapping[Series, Baseline], accepted: Acceptance, now: datetime
+) -> Accepted:
+    """Decide what comes of an acceptance."""
+    first = accepted.window.start.date()
+    chosen = {series: kept for series, some in days.items() if (kept := [day for day in some if day.day >= first])}
+    series = _one_of(chosen, accepted)
+    pinned, before = _pin(series, chosen[series]), known.get(series)
+    baseline = Baseline(series, pinned, accepted.window, now, accepted.who, accepted.reason)
+    if before and before.is_same(baseline):
+        return Accepted("unchanged", before)
+    since = [day for day in days[series] if before and day.day >= before.window.end.date()]
+    is_probe = series.metric.startswith(PROBES)
+    moves = unsettled(chosen[series], since, before.pinned if before else None, rises=is_probe)
+    return Accepted("refused" if moves and not accepted.moving else "accepted", baseline, before, moves)
 
 
 def _one_of(days: Mapping[Series, object], accepted: Acceptance) -> Series:
@@ -128,15 +163,19 @@ def _one_of(days: Mapping[Series, object], accepted: Acceptance) -> Series:
     return found[0]
 
 
-def _put_in_force(connection: sa.Connection, settings: Settings, baseline: Baseline, known: Iterable[Baseline]) -> None:
+def _put_in_force(
+    connection: sa.Connection, settings: Settings, baseline: Baseline, known: Iterable[Baseline],
+    moves: str | None = None,
+) -> None:  # fmt: skip
     baselines.add(connection, settings.tenant, baseline)
     pinned, by_hand = baseline.pinned, baseline.accepted_by != ITSELF
     title = f"Baseline accepted by {baseline.accepted_by}" if by_hand else "Baseline pinned"
     told = f"{baseline.series} at {pinned.mean:.3f}, {pinned.n:,} scores on {pinned.days} d; {baseline.reason}"
-    key = f"baseline:{baseline.series}:{baseline.accepted_at:%Y%m%dT%H%M%S}"
+    aware = f"; its days still move {moves}" if moves else ""
+    key = f"baseline:{baseline.series}:{baseline.accepted_at:%Y%m%dT%H%M%S.%f}"
     notify(
         connection, settings.tenant, routes_of(settings), key=key, tier=Tier.INFO, revision=1,
-        message=render_note(title, f"{told}{_against(baseline, known)}"), now=baseline.accepted_at,
+        message=render_note(title, f"{told}{_against(baseline, known)}{aware}"), now=baseline.accepted_at,
     )  # fmt: skip
 
 
@@ -147,5 +186,5 @@ def _against(baseline: Baseline, known: Iterable[Baseline]) -> str:
     before = max(same, key=lambda each: (each.series == series, each.accepted_at), default=None)
     if before is None:
         return ""
-    whose = "before" if before.series == series else str(before.series)
-    return f" ({whose}: {before.pinned.mean:.3f}, {100 * (baseline.pinned.mean / before.pinned.mean - 1):+.1f} %)"
+    whose = "the one before" if before.series == series else str(before.series)
+    return f" ({compared(baseline.pinned.mean, before.pinned.mean)} {whose}, {before.pinned.mean:.3f})"

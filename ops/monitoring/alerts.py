@@ -79,6 +79,10 @@ class Summary:
     limit: str
     bound: str = "limit"  # what the limit is called
 
+    def __str__(self) -> str:
+        """Write them as every message, page and screen does."""
+        return f"{self.what} {self.value} ({self.bound} {self.limit})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from math import ceil, sqrt
+from math import ceil, hypot, isclose, sqrt
 from statistics import NormalDist, fmean, linear_regression, median
 
 from ops.errors import InvalidValue
@@ -125,9 +125,26 @@ class Pinned:
             if not value > 0:
                 raise InvalidValue(f"pinned.{name}", value, "above 0")
 
+    def spread(self, n: float) -> float:
+        """Return the sigma of a day's mean of so many scores."""
+        return hypot(self.sigma / sqrt(n), self.day_sigma)
+
+    def usual(self, n: float, day: date | None = None) -> tuple[float, float]:
+        """Return between what 9 of 10 means of so many scores a day lie: of that day's weekday, or of any."""
+        middle = self.mean + (self.weekday(day) if day else 0.0)
+        return middle - Z95 * self.spread(n), middle + Z95 * self.spread(n)
+
     def weekday(self, day: date) -> float:
         """Return how far that day is usually off the mean."""
         return self.weekdays[day.weekday()] if self.weekdays else 0.0
+
+
+def compared(value: float, reference: float) -> str:
+    """Say how far a value is from a reference, in percent of it, by words instead of signs: `8.1 % below`."""
+    change = 100 * (value / reference - 1)
+    if round(abs(change), 1) == 0:
+        return "level with"
+    return f"{abs(change):.1f} % {'below' if change < 0 else 'above'}"
 
 
 def pin(days: Sequence[DayScores]) -> Pinned:
@@ -171,18 +188,39 @@ def whole_days(days: Sequence[DayScores], today: date) -> Sequence[DayScores]:
     whole = [day for day in days if day.day - days[0].day < WHOLE_PIN]
     if not first_days(days, today) or today - days[0].day < WHOLE_PIN:
         return ()
-    return () if _falls(whole) else whole
+    found = line(whole)
+    return () if found and found.falls else whole
 
 
-def _falls(days: Sequence[DayScores]) -> bool:
-    """Tell whether a line through the days' means goes down by more than chance explains (least squares)."""
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line through the means of some days, by least squares."""
+
+    start: float
+    end: float
+    slope: float  # a day
+    error: float  # of the slope: the one-sided 95 % bound is so far away
+
+    @property
+    def falls(self) -> bool:
+        """Whether it goes down by more than chance explains."""
+        return self.slope + self.error < 0 and not isclose(self.start, self.end)
+
+    @property
+    def rises(self) -> bool:
+        """Whether it goes up by more than chance explains."""
+        return self.slope - self.error > 0 and not isclose(self.start, self.end)
+
+
+def line(days: Sequence[DayScores]) -> Line | None:
+    """Lay a line through days; None of under three, which have no scatter."""
     if len(days) < 3:
-        return False
+        return None
     at = [(day.day - days[0].day).days for day in days]
     slope, start = linear_regression(at, [day.mean for day in days])
     spread = _variance([day.mean - start - slope * x for x, day in zip(at, days, strict=True)], len(days) - 2)
     middle = fmean(at)
-    return slope + Z95 * sqrt(spread / sum((x - middle) ** 2 for x in at)) < 0
+    return Line(start, start + slope * at[-1], slope, Z95 * sqrt(spread / sum((x - middle) ** 2 for x in at)))
 
 
 def pin_probes(days: Sequence[DayScores]) -> Pinned:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import combinations
-from math import hypot, log, sqrt
+from math import log, sqrt
 from statistics import fmean, median
 
-from ops.monitoring.baselines import DayScores, Pinned
+from ops.monitoring.baselines import DayScores, Line, Pinned, compared, line
 
 SLACK = 0.5  # k, in sigmas: half of the shift worth finding
 LIMIT = 7.1  # h, in sigmas: 0.05 false alarms per series and year when the pinned mean is exact
@@ -71,6 +71,7 @@ class Slide:
     onset: date | None = None  # None: nothing is adding up
     days: int = 0  # with scores, since the onset
     level: float | None = None  # of an alarm: where the fitted line stands on the last day
+    slope: float | None = None  # of that line, a day
     days_left: int | None = None  # until it has dropped too far; None: it does not, or not in FORESEEN
 
 
@@ -85,7 +86,7 @@ def find_slide(days: Sequence[DayScores], pinned: Pinned, *, drop: float, series
     if not found.alarm:
         return slide
     level, slope = _fit([(day.day, day.mean - pinned.weekday(day.day)) for day in since])
-    return replace(slide, level=level, days_left=_days_left(level, slope, (1 - drop) * pinned.mean))
+    return replace(slide, level=level, slope=slope, days_left=_days_left(level, slope, (1 - drop) * pinned.mean))
 
 
 def _sum_of(values: Sequence[float], pinned: Pinned, limit: float) -> Cusum:
@@ -97,11 +98,34 @@ def _sum_of(values: Sequence[float], pinned: Pinned, limit: float) -> Cusum:
     return last
 
 
+def unsettled(
+    days: Sequence[DayScores], since: Sequence[DayScores], before: Pinned | None, *, rises: bool = False
+) -> str | None:
+    """Say how days move that somebody wants to pin; None when they stand.
+
+    They move when they fall by more than chance explains (with `rises`, also when they rise), or when those `since` the
+    baseline `before` slide below it, and these days do not show that it is over: two weeks alone are too few to show a
+    slide of 1 % a week.
+    """
+    slid = _sum_of(standardised(since, before), before, LIMIT) if before else None
+    slide = since[slid.onset_index :] if slid and slid.alarm else ()
+    found, over = line(days), line(slide)
+    if found and (found.falls or (rises and found.rises)):
+        return _told_line(found, days)
+    if over and over.falls and not (found and found.slope - found.error > over.slope):
+        return _told_line(over, slide)
+    return None
+
+
+def _told_line(found: Line, days: Sequence[DayScores]) -> str:
+    way = f"from {found.start:.3f} on {days[0].day} to {found.end:.3f} on {days[-1].day}"
+    return f"{way}, {compared(found.end, found.start)} it"
+
+
 def standardised(days: Iterable[DayScores], pinned: Pinned) -> list[float]:
     """Return how far each day's mean is off what is usual on its weekday, in sigmas of a mean of so many scores."""
     return [
-        (day.mean - pinned.weekday(day.day) - pinned.mean) / hypot(pinned.sigma / sqrt(day.n), pinned.day_sigma)
-        for day in days
+        (day.mean - pinned.weekday(day.day) - pinned.mean) / pinned.spread(day.n) for day in days
     ]
 
 
@@ -135,7 +159,12 @@ class Shift:
 
     def __str__(self) -> str:
         """Say it, for the messages about the judge and about what it judges."""
-        return f"judge {self.judge} moved, its probes stand at {self.level:.3f}, {100 * self.change:+.1f} % vs pinned"
+        return f"judge {self.judge} moved, its probes stand at {self.told}"
+
+    @property
+    def told(self) -> str:
+        """Where its probes stand, and beside what."""
+        return f"{self.level:.3f}, {compared(1 + self.change, 1)} their baseline"
 
 
 def find_shift(judge: str, days: Sequence[DayScores], pinned: Pinned, *, series: int = 1) -> Shift | None:

@@ -72,10 +72,9 @@ def as_text(message: SlackMessage) -> str:
 
 
 def _draft(alert: Alert, now: datetime, facts_cut: int, sample_cut: int) -> SlackMessage:
-    summary = alert.summary
     resolved = alert.state is State.RESOLVED
     word = (alert.state if resolved else alert.tier).upper()  # colour alone does not reach everybody
-    headline = f"{word} · {summary.what} {summary.value} ({summary.bound} {summary.limit}) · {alert.key}"
+    headline = f"{word} · {alert.summary} · {alert.key}"
     headline = _fit(_one_line(headline), _HEADER)
     header = {"type": "header", "text": {"type": "plain_text", "text": headline}}
     since = {"type": "section", "text": _mrkdwn(_fit(_since(alert, now), _LINE))}

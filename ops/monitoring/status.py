@@ -56,8 +56,7 @@ def alert_rows(firing: Iterable[Alert], judged_at: datetime | None, now: datetim
 
 
 def _alert_row(alert: Alert, now: datetime) -> Row:
-    summary = alert.summary
-    text = f"{summary.what} {summary.value} (limit {summary.limit}), for {in_one_unit(now - alert.since)}"
+    text = f"{alert.summary}, for {in_one_unit(now - alert.since)}"
     facts = {"rule": alert.rule, "since": alert.since, "value": alert.value, "limit": alert.limit}
     return Row(Level(alert.tier.value), alert.key, text, facts)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from math import isclose
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from ops.monitoring.baselines import Pinned, Series
 from ops.window import Window
 from tasks.stores.tables import quality_baselines
 
+_LOCK = 0x57A7CB
 ITSELF = "(automatic)"  # who pins the first baselines; no user has such a name
 _KEY = [quality_baselines.c[name] for name in ("metric", "model", "prompt_version", "judge_version")]
 
@@ -28,6 +30,21 @@ class Baseline:
     accepted_by: str
     reason: str
 
+    def is_same(self, other: Baseline) -> bool:
+        """Tell whether the other says the same of the same scores; sums of them may differ in their last digits."""
+        mine, theirs = self.pinned, other.pinned
+        return (
+            (self.series, self.window, self.accepted_by, self.reason, mine.n)
+            == (other.series, other.window, other.accepted_by, other.reason, theirs.n)
+            and isclose(mine.mean, theirs.mean)
+            and isclose(mine.sigma, theirs.sigma)
+        )
+
+
+def take_turns(connection: sa.Connection) -> None:
+    """Let nobody else pin until the end of the transaction: what is pinned rests on what is in force."""
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+
 
 def in_force(connection: sa.Connection, tenant: str, metrics: Iterable[str], now: datetime) -> dict[Series, Baseline]:
     """Return the newest baseline of every series of the metrics, as of `now`."""
@@ -39,6 +56,14 @@ def in_force(connection: sa.Connection, tenant: str, metrics: Iterable[str], now
         .order_by(*_KEY, table.accepted_at.desc())
     )
     return {found.series: found for found in map(_baseline, rows)}
+
+
+def history(connection: sa.Connection, tenant: str, metric: str | None = None) -> list[Baseline]:
+    """Return all baselines, of one metric or of every one, by series and the newest first."""
+    table = quality_baselines.c
+    query = sa.select(quality_baselines).where(table.tenant_id == tenant).order_by(*_KEY, table.accepted_at.desc())
+    rows = connection.execute(query if metric is None else query.where(table.metric == metric))
+    return [_baseline(row) for row in rows]
 
 
 def add(connection: sa.Connection, tenant: str, baseline: Baseline) -> None:

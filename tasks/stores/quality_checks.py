@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,8 +13,10 @@ from sqlalchemy.dialects.postgresql import insert
 from ops.monitoring.alerts import Tier
 from ops.monitoring.data_quality import SUITES, suites_under
 from ops.monitoring.data_quality.checks import Broken, Use, hold_reason
+from ops.monitoring.data_quality.history import Past, Run, told_apart
 from ops.monitoring.rules.data_quality import CheckSample
 from ops.monitoring.status import CheckResult
+from ops.window import Window
 from tasks.settings import Alerting
 from tasks.stores import alerts
 from tasks.stores.sql import statement
@@ -63,6 +66,19 @@ def hold(connection: sa.Connection, tenant: str, use: Use, now: datetime) -> str
         for row in latest(connection, tenant, now)
         if row.suite in under and row.severity == Tier.CRITICAL and row.stands == "failed"
     )
+
+
+def history(connection: sa.Connection, tenant: str, window: Window) -> list[Past]:
+    """Return how every check came out in the window, by suite and name."""
+    table = quality_checks.c
+    rows = connection.execute(
+        sa.select(table.suite, table.name, table.as_of, table.severity, table.outcome, table.observed, table.detail)
+        .where(table.tenant_id == tenant, table.as_of >= window.start, table.as_of < window.end)
+        .order_by(table.suite, table.name, table.as_of)
+    )
+    return [
+        Past(*check, told_apart(Run(*row[2:]) for row in same)) for check, same in groupby(rows, lambda row: row[:2])
+    ]
 
 
 def samples(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[CheckSample]:  # noqa: ARG001

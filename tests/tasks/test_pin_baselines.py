@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from ops.errors import InvalidValue, NotFound, WatchkeeperError
 from ops.monitoring.baselines import Series
 from ops.window import Window, floor_day
-from tasks.pin_baselines import Acceptance, accept_baseline, pin_missing
+from tasks.pin_baselines import Acceptance, Accepted, accept_baseline, pin_missing
 from tasks.settings import Alerting, Settings
 from tasks.stores import measures
 from tasks.stores.tables import outbox, quality_baselines, scores
@@ -81,7 +82,7 @@ def test_pin_is_replaced_by_that_of_four_weeks_and_then_stays(engine: sa.Engine,
     assert [(row.n, row.days, row.reason) for row in pinned(engine)] == [
         (140, 7, "first 7 days of scores"), (560, 28, "first 28 days of scores"),
     ]  # fmt: skip
-    assert told(engine)[-1].endswith("first 28 days of scores (before: 0.500, +0.0 %)")
+    assert told(engine)[-1].endswith("first 28 days of scores (level with the one before, 0.500)")
 
 
 def test_pin_of_four_weeks_comes_first_where_they_are_there(engine: sa.Engine, pin: Pin) -> None:
@@ -122,7 +123,7 @@ def test_pin_of_a_new_version_says_what_the_one_before_was_held_to(engine: sa.En
     for day in range(7, 0, -1):
         score(engine, day, *(value - 0.1 for value in COINS), prompt_version="v2")
     assert pin(NOW) == ["thumb prompt:v2"]
-    assert told(engine)[-1].endswith("(thumb prompt:v1: 0.500, -20.0 %)")
+    assert told(engine)[-1].endswith("(20.0 % below thumb prompt:v1, 0.500)")
 
 
 def test_pin_of_probes_scatters_from_day_to_day_only(engine: sa.Engine, pin: Pin) -> None:
@@ -172,11 +173,13 @@ def accept(
     now: datetime = NOW,
     days: int = 7,
     reason: str = "as agreed",
+    who: str = "ann",
+    moving: bool = False,
     **wanted: Any,
-) -> Any:
+) -> Accepted:
     window = Window.before(floor_day(now), timedelta(days=days))
     series = Series(**{"metric": "thumb", **wanted})
-    return accept_baseline(engine, settings, Acceptance(series, window, reason, "ann"), now)
+    return accept_baseline(engine, settings, Acceptance(series, window, reason, who, moving=moving), now)
 
 
 def test_accepted_baseline_is_in_force_and_the_one_before_stays_on_record(
@@ -188,7 +191,9 @@ def test_accepted_baseline_is_in_force_and_the_one_before_stays_on_record(
     for day in range(7, 0, -1):
         score(engine, day, *(value - 0.1 for value in COINS))
     before = pinned(engine)
-    baseline = accept(engine, settings)
+    done = accept(engine, settings)
+    baseline = done.baseline
+    assert (done.outcome, done.moves, done.before.pinned.mean) == ("accepted", None, 0.5)
     assert (baseline.pinned.mean, baseline.accepted_by, baseline.reason) == (pytest.approx(0.4), "ann", "as agreed")
     assert pinned(engine)[:-1] == before
     assert pinned(engine)[-1].accepted_by == "ann"
@@ -196,7 +201,7 @@ def test_accepted_baseline_is_in_force_and_the_one_before_stays_on_record(
         [sample] = measures.MEASURES["quality"](connection, "default", NOW, Alerting(quality_metrics=("thumb",)))
     assert sample.pinned == baseline.pinned
     assert told(engine)[-1] == (
-        "INFO · Baseline accepted by ann: thumb at 0.400, 140 scores on 7 d; as agreed (before: 0.500, -20.0 %)"
+        "INFO · Baseline accepted by ann: thumb at 0.400, 140 scores on 7 d; as agreed (20.0 % below the one before, 0.500)"
     )
 
 
@@ -204,8 +209,8 @@ def test_accepted_baseline_is_of_the_one_series_that_is_meant(engine: sa.Engine,
     for day in range(7, 0, -1):
         score(engine, day, *COINS, model="a", judge_version="j1")
         score(engine, day, *COINS, model="b", judge_version="j1", prompt_version="v2")
-    assert str(accept(engine, settings, model="a").series) == "thumb model:a judge:j1"
-    assert str(accept(engine, settings, prompt="v2").series) == "thumb model:b prompt:v2 judge:j1"
+    assert str(accept(engine, settings, model="a").baseline.series) == "thumb model:a judge:j1"
+    assert str(accept(engine, settings, prompt="v2").baseline.series) == "thumb model:b prompt:v2 judge:j1"
     both = "thumb model:a judge:j1; thumb model:b prompt:v2 judge:j1"
     with pytest.raises(InvalidValue, match=re.escape("'thumb judge:j1' is not one series")) as several:
         accept(engine, settings, judge="j1")
@@ -236,3 +241,87 @@ def test_accepting_takes_full_days_only(engine: sa.Engine, settings: Settings) -
     tomorrow = Window.before(MIDNIGHT + DAY, 7 * DAY)
     with pytest.raises(InvalidValue, match="--to: '2026-03-06' is not at most 2026-03-05: of full days only"):
         accept_baseline(engine, settings, Acceptance(Series("thumb"), tomorrow, "soon", "ann"), NOW)
+
+
+def test_accepting_the_same_again_writes_and_tells_nothing(engine: sa.Engine, settings: Settings) -> None:
+    for day in range(7, 0, -1):
+        score(engine, day, *COINS)
+    first = accept(engine, settings)
+    again = accept(engine, settings, now=NOW + timedelta(hours=1))
+    assert (first.outcome, again.outcome, again.baseline.accepted_at) == ("accepted", "unchanged", NOW)
+    assert (len(pinned(engine)), len(told(engine))) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({"reason": "measured again"}, id="another reason"),
+        pytest.param({"who": "bob"}, id="another person"),
+        pytest.param({"days": 6}, id="other days"),
+    ],
+)
+def test_accepting_otherwise_is_kept_and_told(
+    engine: sa.Engine, settings: Settings, changed: dict[str, Any]
+) -> None:
+    for day in range(7, 0, -1):
+        score(engine, day, *COINS)
+    accept(engine, settings)
+    assert accept(engine, settings, now=NOW + timedelta(milliseconds=1), **changed).outcome == "accepted"
+    assert (len(pinned(engine)), len(told(engine))) == (2, 2)
+
+
+def test_accepting_scores_that_came_late_is_kept(engine: sa.Engine, settings: Settings) -> None:
+    for day in range(7, 0, -1):
+        score(engine, day, *COINS)
+    accept(engine, settings)
+    score(engine, 1, 1.0)
+    done = accept(engine, settings, now=NOW + timedelta(minutes=1))
+    assert (done.outcome, done.baseline.pinned.n) == ("accepted", 7 * 20 + 1)
+
+
+def test_accepting_at_once_twice_writes_and_tells_once(engine: sa.Engine, settings: Settings) -> None:
+    for day in range(7, 0, -1):
+        score(engine, day, *COINS)
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda number: accept(engine, settings, now=NOW + number * timedelta(seconds=1)), range(4)))
+    assert sorted(each.outcome for each in done).count("accepted") == len(pinned(engine)) == len(told(engine)) == 1
+
+
+def test_scores_that_fall_are_accepted_only_as_such(engine: sa.Engine, settings: Settings) -> None:
+    for day in range(7, 0, -1):
+        score(engine, day, *(value + 0.01 * day for value in COINS))
+    way = "from 0.570 on 2026-02-26 to 0.510 on 2026-03-04, 10.5 % below it"  # .51 / .57 - 1
+    refused = accept(engine, settings)
+    assert (refused.outcome, refused.moves) == ("refused", way)
+    assert (pinned(engine), told(engine)) == ([], [])
+    assert accept(engine, settings, moving=True).outcome == "accepted"
+    assert told(engine) == [
+        "INFO · Baseline accepted by ann: thumb at 0.540, 140 scores on 7 d; as agreed; its days still move " + way
+    ]
+
+
+def test_scores_of_a_slide_that_is_not_over_are_accepted_only_as_such(
+    engine: sa.Engine, settings: Settings, pin: Pin
+) -> None:
+    """Two weeks of it fall by less than their scatter; the 35 days since the baseline show it."""
+    noise = [0.02, -0.02, 0.0, 0.03, -0.03]
+    for day in range(63, 0, -1):
+        level = 0.8 - 0.002 * max(0, 36 - day) + noise[day % 5]
+        score(engine, day, *[level - 0.1, level + 0.1] * 10)
+    pin(NOW - 35 * DAY)
+    refused = accept(engine, settings)
+    assert (refused.outcome, refused.moves) == (
+        "refused", "from 0.781 on 2026-02-06 to 0.729 on 2026-03-04, 6.7 % below it",  # 26 x .002 = .052
+    )  # fmt: skip
+    for day in range(0, -14, -1):
+        score(engine, day, *[0.65, 0.75] * 10)
+    assert accept(engine, settings, now=NOW + 14 * DAY, days=14).outcome == "accepted"  # it has stood since
+
+
+def test_judge_whose_probes_still_rise_is_accepted_only_as_such(engine: sa.Engine, settings: Settings) -> None:
+    for day in range(7, 0, -1):
+        score(engine, day, *(value - 0.01 * day for value in COINS), metric="probe:thumb", judge_version="r1")
+    refused = accept(engine, settings, metric="probe:thumb")
+    assert (refused.outcome, refused.moves) == (
+        "refused", "from 0.430 on 2026-02-26 to 0.490 on 2026-03-04, 14.0 % above it",  # .49 / .43 - 1
+    )  # fmt: skip

@@ -209,7 +209,7 @@ def test_scores_below_their_baseline_are_a_warning(settings: Settings, engine: s
     ])  # fmt: skip
     assert sorted(told(read(settings), "scores")) == [
         ("none", "judge_relevance", "Quality unknown: no scores"),
-        ("warning", "thumb", "Quality 0.500, -50.0 % vs pinned"),
+        ("warning", "thumb", "Quality 0.500 in 24 h, 50.0 % below its baseline"),
     ]
 
 

@@ -56,8 +56,7 @@ _EVIDENCE = {
 
 def _summary(sample: JudgeSample, shift: Shift | None) -> Summary:
     if shift is not None:
-        told = f"moved, probes {shift.level:.3f}, {100 * shift.change:+.1f} % vs pinned"
-        return Summary("Judge", told, f"{shift.onset}", "since")
+        return Summary("Judge", f"moved, probes at {shift.told}", f"{shift.onset}", "since")
     if sample.retired:
         return Summary("Judge", "no longer in use", "no change")
     if sample.pinned is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import ceil, sqrt
 
 from ops.monitoring.alerts import Condition, Json, Status, Summary, Tier, percent
-from ops.monitoring.baselines import FIRST_PIN, MIN_PINNED, Z95, DayScores, Pinned
+from ops.monitoring.baselines import FIRST_PIN, MIN_PINNED, Z95, DayScores, Pinned, compared
 from ops.monitoring.drift import Shift, Slide, find_slide
 from ops.monitoring.metrics import MIN_MEAN
 
@@ -65,7 +65,7 @@ def _judged(sample: QualitySample, pinned: Pinned, slide: Slide, *, dropped: boo
         value=value,
         limit=(1 - DROP) * pinned.mean,
         unit="score",
-        summary=_summary(value, change, slide if sliding else None),
+        summary=_summary(value, pinned, slide if sliding else None),
         evidence=_evidence(sample, pinned, slide),
         near_limit=not breach and (-change > CLEAR_DROP or slide.statistic > slide.limit - 1),
     )
@@ -79,12 +79,18 @@ def _corrected(sample: QualitySample, pinned: Pinned, shift: Shift) -> QualitySa
     return replace(sample, mean=mean, days=tuple(days), shift=None)
 
 
-def _summary(value: float, change: float, slide: Slide | None) -> Summary:
-    told = f"{value:.3f}, {100 * change:+.1f} % vs pinned"
+def _summary(value: float, pinned: Pinned, slide: Slide | None) -> Summary:
+    """Name the number: a drop's is the mean of 24 h, a slide's is where the line through its days stands."""
+    off = f"{compared(value, pinned.mean)} its baseline"
     if slide is None:
-        return Summary("Quality", told, f"-{percent(DROP)}")
-    ahead = "" if slide.days_left is None else f", in ~{slide.days_left} d"
-    return Summary("Quality sliding", told, f"{percent(DROP)}{ahead}", "warn at")
+        return Summary("Quality", f"{value:.3f} in 24 h, {off}", limit_words())
+    return Summary("Quality sliding", f"to {value:.3f}, {off}", limit_words(slide.days_left))
+
+
+def limit_words(days_left: int | None = None) -> str:
+    """Say what the limit is, and when a slide will be there."""
+    ahead = "" if days_left is None else f", reached in ~{days_left} d"
+    return f"{percent(DROP)} below{ahead}"
 
 
 def _upper(sample: QualitySample, pinned: Pinned) -> float:
@@ -127,5 +133,5 @@ def _without_value(sample: QualitySample, status: Status, why: str) -> Condition
         value=sample.mean,
         limit=None,
         unit="score",
-        summary=Summary("Quality", why, f"-{percent(DROP)}"),
+        summary=Summary("Quality", why, limit_words()),
     )

@@ -17,6 +17,7 @@ from ops.monitoring.baselines import (
     Pinned,
     Point,
     Series,
+    compared,
     first_days,
     pin,
     pin_probes,
@@ -238,3 +239,22 @@ def test_whole_days_are_four_weeks_that_do_not_fall(days: list[DayScores], age: 
 def test_sufficient_n_is_where_no_failure_at_all_first_proves_the_limit_kept(limit: float, n: int) -> None:
     assert sufficient_n(limit) == n
     assert Share(0, n).upper() <= limit < Share(0, n - 1).upper()
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        pytest.param(0.781, "8.1 % below", id="below: .781 / .85 - 1 = -.081"),
+        pytest.param(0.9, "5.9 % above", id="above: .9 / .85 - 1 = .059"),
+        pytest.param(0.8499, "level with", id="nothing that a tenth of a percent shows"),
+    ],
+)
+def test_compared_says_by_words_what_a_sign_would(value: float, told: str) -> None:
+    assert compared(value, 0.85) == told
+
+
+def test_usual_days_lie_within_what_their_scores_and_their_weekday_explain() -> None:
+    pinned = Pinned(0.8, 0.2, 2000, 20, day_sigma=0.015, weekdays=(0.01, *[0.0] * 5, -0.01))
+    # hypot(.2 / sqrt(100), .015) = hypot(.02, .015) = .025; 9 of 10 lie within 1.645 of that
+    assert pinned.usual(100) == pytest.approx((0.8 - 1.645 * 0.025, 0.8 + 1.645 * 0.025), abs=1e-5)
+    assert pinned.usual(100, date(2026, 1, 5)) == pytest.approx((0.81 - 0.0411, 0.81 + 0.0411), abs=1e-4)  # a Monday

@@ -26,6 +26,7 @@ from ops.monitoring.drift import (
     limit_of,
     slack_of,
     standardised,
+    unsettled,
 )
 from tests.scored_days import FIRST, scored_days
 
@@ -283,7 +284,7 @@ def test_shift_is_found_either_way(step: float) -> None:
 
 def test_shift_says_what_moved() -> None:
     shift = Shift("rubric-1", -0.042, 0.671, date(2026, 1, 7))
-    assert str(shift) == "judge rubric-1 moved, its probes stand at 0.671, -4.2 % vs pinned"
+    assert str(shift) == "judge rubric-1 moved, its probes stand at 0.671, 4.2 % below their baseline"
 
 
 @pytest.mark.parametrize(
@@ -303,3 +304,43 @@ def test_shift_of_one_of_many_judges_needs_more() -> None:
     days = of(*5 * [0.694], n=40)
     assert find_shift("rubric-1", days, STEADY) is not None
     assert find_shift("rubric-1", days, STEADY, series=10_000) is None
+
+
+# What is no state to be held to
+
+
+STANDING = of(*[0.79, 0.81] * 7)
+
+
+@pytest.mark.parametrize(
+    ("days", "since", "rises", "told"),
+    [
+        pytest.param(STANDING, (), True, None, id="days that stand"),
+        pytest.param(of(*(0.8 - 0.01 * day for day in range(11))), (), False,
+                     "from 0.800 on 2026-01-05 to 0.700 on 2026-01-15, 12.5 % below it", id="days that fall"),
+        pytest.param(of(0.8, 0.7), (), False, None, id="two days prove nothing"),
+        pytest.param(of(*(0.7 + 0.01 * day for day in range(11))), (), False, None, id="answers that get better"),
+        pytest.param(of(*(0.7 + 0.01 * day for day in range(11))), (), True,
+                     "from 0.700 on 2026-01-05 to 0.800 on 2026-01-15, 14.3 % above it", id="a judge that grows milder"),
+        pytest.param([], of(*(0.8 - 0.004 * day for day in range(26))), False,
+                     "from 0.784 on 2026-01-09 to 0.700 on 2026-01-30, 10.7 % below it", id="a slide that is not over"),
+        pytest.param([], of(*[0.8] * 5, *[0.7] * 20), False, None, id="a step that is over"),
+        pytest.param(of(*[0.7] * 14), of(*(0.8 - 0.004 * day for day in range(26)), *[0.7] * 14), False, None,
+                     id="a slide that is over"),
+        pytest.param([], of(*(0.8 - 0.0001 * day for day in range(26))), False, None, id="less than a slide"),
+    ],
+)  # fmt: skip
+def test_unsettled_tells_what_moves(
+    days: Sequence[DayScores], since: Sequence[DayScores], rises: bool, told: str | None
+) -> None:
+    assert unsettled(days, since, PINNED, rises=rises) == told
+
+
+def test_unsettled_without_a_baseline_looks_at_the_days_alone() -> None:
+    assert unsettled(STANDING, of(*(0.8 - 0.01 * day for day in range(26))), None) is None
+
+
+def test_unsettled_of_days_that_stand_is_rare() -> None:
+    """A one-sided bound of 95 %: one in twenty is asked about for nothing."""
+    asked = sum(unsettled(scored_days(seed, 14, weekend=0.0), (), None) is not None for seed in range(400))
+    assert asked <= 0.05 * 400 + 2 * (400 * 0.05 * 0.95) ** 0.5  # two standard errors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from math import sqrt
 
@@ -37,9 +38,33 @@ def test_segment_is_worse_only_when_it_is_proven(segment: Segment, below: bool) 
 
 
 def test_worst_segments_are_those_that_are_surely_furthest_below() -> None:
-    lucky = replace(GERMAN, value="fr", n=30, mean=0.65, sigma=0.5)  # .65 + .150 = .800, GERMAN is at .733
+    lucky = replace(GERMAN, value="fr", n=30, mean=0.65, sigma=0.5)
     tiny = replace(GERMAN, value="it", n=29, mean=0.1)
     fine = replace(GERMAN, value="en", mean=0.82)
-    nowhere = replace(GERMAN, value="xx", mean=-0.1, whole_mean=0.0)  # of no share: by -.067 itself, GERMAN by -.084
-    assert worst([nowhere, fine, lucky, tiny, GERMAN], shown=2) == [GERMAN, nowhere]
-    assert worst([nowhere, fine, lucky, tiny, GERMAN], shown=9) == [GERMAN, nowhere, lucky]
+    nowhere = replace(GERMAN, value="xx", mean=-0.1, whole_mean=0.0)  # of no share
+    # at 1 - .05/4 z is 2.24: .7 + .045 = .745, 7 % below .8; -.1 + .045 = -.055; .65 + .205 = .855, 7 % above
+    found = worst([nowhere, fine, lucky, tiny, GERMAN], shown=9)
+    assert [part.value for part in found] == ["de", "xx", "fr"]
+    assert [part.verdict for part in found] == ["below the whole", "below the whole", "within chance"]
+    assert worst([nowhere, fine, lucky, tiny, GERMAN], shown=2) == found[:2]
+
+
+def test_segment_of_many_is_below_only_when_it_is_more_than_the_luck_of_one() -> None:
+    # .7 + 1.645 x .05 = .782 is below .8; of 40, at 1 - .05/40, .7 + 3.023 x .05 = .851 is not
+    alone = replace(GERMAN, n=16)
+    assert (alone.is_below, replace(alone, tried=40).is_below) == (True, False)
+    assert replace(alone, tried=40).high == pytest.approx(0.851, abs=5e-4)
+    assert replace(THUMBS, tried=40).high == Share(90, 100).upper(1 - 0.05 / 40)
+
+
+def test_segments_that_are_like_the_whole_are_all_within_chance_in_19_of_20_reports() -> None:
+    noise = random.Random(7)  # noqa: S311 - a seeded simulation
+    parts = [
+        [replace(GERMAN, value=f"{number}", mean=noise.gauss(0.8, 0.02)) for number in range(40)] for _ in range(400)
+    ]
+    wrong = sum(worst(some, shown=1)[0].is_below for some in parts)
+    assert wrong <= 0.05 * 400 + 2 * sqrt(400 * 0.05 * 0.95)  # two standard errors
+
+
+def test_segment_that_is_the_whole_is_none_of_the_parts() -> None:
+    assert worst([replace(GERMAN, mean=0.8 - 1e-16)], shown=9) == []

@@ -42,7 +42,7 @@ WARNING = replace(
     rule="quality",
     key="rag-answers",
     tier=Tier.WARNING,
-    summary=Summary("Quality", "0.747, -12.1 % vs pinned", "-10 %"),
+    summary=Summary("Quality", "0.747 in 24 h, 12.1 % below its baseline", "10 % below"),
     evidence={"scores": 1400, "judge": None, "share": 0.12345, "probes_moved": False, "worst": ["a", "b"]},
 )
 RESOLVED = replace(CRITICAL, state=State.RESOLVED, resolved_at=NOW, summary=Summary("Error rate", "0.3 %", "5 %"))
@@ -87,9 +87,9 @@ def assert_harmless(message: SlackMessage) -> None:
 
 
 def test_render_of_a_slide_says_when_it_is_a_drop() -> None:
-    sliding = Summary("Quality sliding", "0.781, -8.1 % vs pinned", "10 %, in ~13 d", "warn at")
+    sliding = Summary("Quality sliding", "to 0.781, 8.1 % below its baseline", "10 % below, reached in ~13 d")
     assert render(replace(WARNING, summary=sliding), NOW).text == (
-        "WARNING · Quality sliding 0.781, -8.1 % vs pinned (warn at 10 %, in ~13 d) · rag-answers"
+        "WARNING · Quality sliding to 0.781, 8.1 % below its baseline (limit 10 % below, reached in ~13 d) · rag-answers"
     )
 
 

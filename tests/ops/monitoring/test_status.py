@@ -189,7 +189,7 @@ def test_metrics_are_told_as_their_catalogue_reads_them() -> None:
 def test_score_is_as_its_rule_judges_it(status: Status, tier: Tier | None, level: str) -> None:
     condition = Condition(
         rule="quality", key="thumb", status=status, tier=tier, value=0.8, limit=0.7, unit="score",
-        summary=Summary("Quality", "0.800", "-10 %"), evidence={"scores": 40},
+        summary=Summary("Quality", "0.800", "10 % below"), evidence={"scores": 40},
     )  # fmt: skip
     [row] = score_rows([condition])
     assert told(row) == (level, "thumb", "Quality 0.800")

@@ -55,7 +55,9 @@ def test_quality_needs_proof_of_a_drop_or_a_slide(sample: QualitySample, status:
 
 def test_quality_drop_is_told_against_the_pinned_mean() -> None:
     condition = evaluate(replace(FINE, mean=0.70))
-    assert condition.summary == Summary("Quality", "0.700, -17.6 % vs pinned", "-10 %")  # .70 / .85 - 1
+    assert condition.summary == Summary(
+        "Quality", "0.700 in 24 h, 17.6 % below its baseline", "10 % below"
+    )  # .70 / .85 - 1 = -.176
     assert condition.evidence == {"last_24_h": "0.700 of 400 scores", "pinned_mean": "0.850 of 2,000 scores"}
     assert condition.limit == pytest.approx(0.9 * 0.85)
 
@@ -65,7 +67,9 @@ def test_quality_slide_is_told_with_its_level_and_when_it_is_a_drop() -> None:
     daily = 0.85 * 0.01 / 7
     days = of(*(0.781 + daily * ahead for ahead in range(13, -1, -1)))
     condition = evaluate(replace(FINE, mean=0.79, days=days))
-    assert condition.summary == Summary("Quality sliding", "0.781, -8.1 % vs pinned", "10 %, in ~13 d", "warn at")
+    assert condition.summary == Summary(
+        "Quality sliding", "to 0.781, 8.1 % below its baseline", "10 % below, reached in ~13 d"
+    )
     assert condition.value == pytest.approx(0.781)
     assert condition.evidence["cusum"] == "10.1 (alarm above 7.1)"
     assert condition.evidence["sliding_since"] == "2026-01-05, 14 d with scores"
@@ -73,7 +77,7 @@ def test_quality_slide_is_told_with_its_level_and_when_it_is_a_drop() -> None:
 
 def test_quality_slide_without_a_slope_has_no_day_to_tell() -> None:
     condition = evaluate(replace(FINE, days=SLIDE))
-    assert condition.summary == Summary("Quality sliding", "0.830, -2.4 % vs pinned", "10 %", "warn at")
+    assert condition.summary == Summary("Quality sliding", "to 0.830, 2.4 % below its baseline", "10 % below")
 
 
 def test_quality_that_slid_all_the_way_is_told_as_a_drop() -> None:
@@ -125,7 +129,7 @@ def test_quality_clears_only_when_the_sum_is_well_below_its_limit(days: tuple[Da
     ],
 )
 def test_quality_says_what_it_is_missing(sample: QualitySample, why: str) -> None:
-    assert evaluate(sample).summary == Summary("Quality", why, "-10 %")
+    assert evaluate(sample).summary == Summary("Quality", why, "10 % below")
 
 
 # The judge
@@ -154,7 +158,7 @@ def test_quality_blames_a_judge_without_whose_part_there_is_no_fall(sample: Qual
 
 
 def test_quality_says_that_the_judge_moved() -> None:
-    told = "judge rubric-1 moved, its probes stand at 0.630, -10.0 % vs pinned"
+    told = "judge rubric-1 moved, its probes stand at 0.630, 10.0 % below their baseline"
     assert evaluate(replace(FINE, mean=0.7, shift=shift(-0.1))).summary.value == f"unknown: {told}"
     assert evaluate(replace(FINE, shift=shift(-0.1))).evidence["judge"] == told
 
