@@ -26,16 +26,17 @@ DAYS = 14  # the fewest that tell the weekdays apart
 @click.option("--reason", required=True, help="Why; it is kept and told.")
 @click.option("--from", "since", type=DAY, help=f"The first UTC day; {DAYS} days before the end by default.")
 @click.option("--to", "until", type=DAY, help="The first UTC day that is no part of it; today by default.")
-@click.option("--yes", is_flag=True, help="Accept scores that still fall, too.")
+@click.option("--yes", is_flag=True, help="Accept scores that still move, too.")
 @as_json
 def command(
-    metric: str, model: str | None, prompt: str | None, judge: str | None, reason: str, since: datetime | None,
-    until: datetime | None, yes: bool, as_json: bool,
+    metric: str, reason: str, since: datetime | None, until: datetime | None, yes: bool, as_json: bool,
+    **named: str | None,
 ) -> None:  # fmt: skip
     """Pin the scores of some days as what METRIC is held to from now on; what was pinned before stays on record.
 
-    Your user name is kept with it. Scores that fall in those days, or belong to a slide that is not over, are not
-    accepted without --yes: the exit code is then 1. The same accepted again changes nothing and tells nobody.
+    Your user name is kept with it. Scores that fall in those days, or belong to a slide that is not over, and probes
+    that fall or rise, are not accepted without --yes: the exit code is then 1. The same accepted again changes nothing
+    and tells nobody.
 
     \b
     Example:
@@ -52,7 +53,7 @@ def command(
     now = datetime.now(UTC)
     end = checked_time("--to", until) or floor_day(now)
     window = checked_span(since or end - timedelta(days=DAYS), end)
-    accepted = Acceptance(Series(metric, model, prompt, judge), window, reason, _user(), moving=yes)
+    accepted = Acceptance(Series(metric, **named), window, reason, _user(), moving=yes)
     settings = load_settings()
     with open_database(settings) as engine:
         done = accept_baseline(engine, settings, accepted, now)

@@ -12,8 +12,9 @@ from cli.output import as_json, coloured, print_json, print_table, say
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ops.monitoring.data_quality.history import Past
     from rich.text import Text
+
+    from ops.monitoring.data_quality.history import Past
 
 _COLOURS = {"passed": "green", "failed": "red"}
 _CHECKS = ("Outcome", "Since", "Severity", "Suite", "Check", "Runs#", "Came out", "Changes#")
@@ -94,6 +95,6 @@ def _document(past: Past) -> dict[str, Any]:
         for span in past.spans
     ]  # fmt: skip
     return {
-        "suite": past.suite, "check": past.name, "severity": past.present.last.severity, "outcome": past.present.outcome,
-        "outcomes": dict(past.outcomes), "spans": spans,
+        "suite": past.suite, "check": past.name, "severity": past.present.last.severity,
+        "outcome": past.present.outcome, "outcomes": dict(past.outcomes), "spans": spans,
     }  # fmt: skip

@@ -74,7 +74,8 @@ def _show(report: QualityReport, top: int) -> None:
     say(f"{report.tenant}, {report.as_of:%Y-%m-%d %H:%M} UTC: {page.summary(report)}")
     series = [_coloured(page.series_row(entry, report.as_of)) for entry in report.entries]
     _print("Series beside their baselines", page.SERIES, series, page.SAID)
-    _print("Judges, on probes that never change", page.JUDGES, [_coloured(page.judge_row(each)) for each in report.judges])
+    judges = [_coloured(page.judge_row(each)) for each in report.judges]
+    _print("Judges, on probes that never change", page.JUDGES, judges)
     segments = [page.segment_row(part) for part in report.segments]
     _print("The worst parts of the last seven days", page.SEGMENTS, segments, page.BOUNDED)
     by_metric = groupby(report.samples, lambda sample: sample.metric)

@@ -156,8 +156,9 @@ def _draw_latency(axes: Axes, days: Sequence[LatencyDay]) -> None:
         _say(axes, "no successful requests in 90 days")
         return
     at, last = _dates.date2num([day.day for day in days]), f"{days[-1].day:%d %b}"
-    axes.plot(at, [day.p95_ms for day in days], ".-", color=BLUE, linewidth=1, label=f"P95: {days[-1].p95_ms:,.0f} on {last}")
-    axes.plot(at, [day.p50_ms for day in days], ".-", color=GREY, linewidth=1, label=f"P50: {days[-1].p50_ms:,.0f} on {last}")
+    p95, p50 = [day.p95_ms for day in days], [day.p50_ms for day in days]
+    axes.plot(at, p95, ".-", color=BLUE, linewidth=1, label=f"P95: {p95[-1]:,.0f} on {last}")
+    axes.plot(at, p50, ".-", color=GREY, linewidth=1, label=f"P50: {p50[-1]:,.0f} on {last}")
     axes.set_ylim(bottom=0)
     _explain(axes, 2)
 

@@ -124,7 +124,7 @@ def accept_baseline(engine: sa.Engine, settings: Settings, accepted: Acceptance,
     read = Window(min(window.start, window.end - LOOK_BACK), window.end)
     with engine.begin() as connection:
         baselines.take_turns(connection)
-        known = baselines.in_force(connection, settings.tenant, [metric], now)
+        known = baselines.in_force(connection, settings.tenant, [metric])
         days = score_days.by_day(connection, settings.tenant, [metric], read)
         made = _made(days, known, accepted, now)
         if made.outcome == "accepted":

@@ -43,7 +43,7 @@ def rows(kept: Iterable[Kept]) -> Iterator[tuple[str, ...]]:
 def replaces(baseline: Baseline, before: Baseline) -> str:
     """Say what the one before was, since when, and how the new one compares."""
     old = before.pinned.mean
-    return f"{old:.3f} since {before.accepted_at:%Y-%m-%d}: {compared(baseline.pinned.mean, old)} it"
+    return f"{old:.3f} since {before.accepted_at:%Y-%m-%d}, now {compared(baseline.pinned.mean, old)} it"
 
 
 def as_document(baseline: Baseline, before: Baseline | None) -> dict[str, Any]:

@@ -23,7 +23,7 @@ SERIES = ("State", "Series", "Last 24 h#", "Scores#", "Baseline#", "Last 28 days
 PINNED = ("Of", "Accepted", "By", "Why")
 JUDGES = ("State", "Probes", "What")
 SEGMENTS = ("Metric", "Part", "Mean#", "Bounds", "Scores#", "Whole#", "")
-SAMPLES = ("Metric", "Score#", "Score's id", "Request's id", "At", "Model", "Route", "Text")
+SAMPLES = ("Metric", "Score#", "Score's id", "Request's id", "At (UTC)", "Model", "Route", "Text")
 DAYS = ("Day", "P50 ms#", "P95 ms#", "Requests#", "Failed#", "")
 SAID = (
     "A bar is a day's mean, a dot a day without scores: half high it is at the baseline (without one, at the "
@@ -122,7 +122,7 @@ def _text(sample: WorstScore) -> str:
 def day_rows(report: QualityReport, shown: int) -> list[tuple[str, ...]]:
     """Write latency and failures of the last days that had requests."""
     latency = {each.day: each for each in report.latency}
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for day, share in report.errors[-shown:]:
         took = latency.get(day)
         known = (f"{took.p50_ms:,.0f}", f"{took.p95_ms:,.0f}") if took else ("", "")

@@ -124,9 +124,7 @@ def _told_line(found: Line, days: Sequence[DayScores]) -> str:
 
 def standardised(days: Iterable[DayScores], pinned: Pinned) -> list[float]:
     """Return how far each day's mean is off what is usual on its weekday, in sigmas of a mean of so many scores."""
-    return [
-        (day.mean - pinned.weekday(day.day) - pinned.mean) / pinned.spread(day.n) for day in days
-    ]
+    return [(day.mean - pinned.weekday(day.day) - pinned.mean) / pinned.spread(day.n) for day in days]
 
 
 def _fit(points: Sequence[tuple[date, float]]) -> tuple[float, float]:

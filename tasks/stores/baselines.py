@@ -46,13 +46,16 @@ def take_turns(connection: sa.Connection) -> None:
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
 
-def in_force(connection: sa.Connection, tenant: str, metrics: Iterable[str], now: datetime) -> dict[Series, Baseline]:
-    """Return the newest baseline of every series of the metrics, as of `now`."""
+def in_force(
+    connection: sa.Connection, tenant: str, metrics: Iterable[str], now: datetime | None = None
+) -> dict[Series, Baseline]:
+    """Return the newest baseline of every series of the metrics, as of `now` or of all times."""
     table = quality_baselines.c
     rows = connection.execute(
         sa.select(quality_baselines)
         .distinct(*_KEY)
-        .where(table.tenant_id == tenant, table.metric.in_(list(metrics)), table.accepted_at <= now)
+        .where(table.tenant_id == tenant, table.metric.in_(list(metrics)))
+        .where(sa.true() if now is None else table.accepted_at <= now)
         .order_by(*_KEY, table.accepted_at.desc())
     )
     return {found.series: found for found in map(_baseline, rows)}

@@ -76,9 +76,8 @@ def history(connection: sa.Connection, tenant: str, window: Window) -> list[Past
         .where(table.tenant_id == tenant, table.as_of >= window.start, table.as_of < window.end)
         .order_by(table.suite, table.name, table.as_of)
     )
-    return [
-        Past(*check, told_apart(Run(*row[2:]) for row in same)) for check, same in groupby(rows, lambda row: row[:2])
-    ]
+    by_check = groupby(rows, lambda row: (row.suite, row.name))
+    return [Past(suite, name, told_apart(Run(*row[2:]) for row in same)) for (suite, name), same in by_check]
 
 
 def samples(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[CheckSample]:  # noqa: ARG001

@@ -60,7 +60,8 @@ def test_alerts_are_a_table_for_people(engine: sa.Engine) -> None:
         save(engine, tier.value, tier=tier, key=tier.value)
     rows = [line.split("  ") for line in shown().splitlines()[2:]]
     assert [[cell.strip() for cell in row if cell.strip()] for row in rows] == [
-        [tier, "firing", "2026-03-05 12:00", "spend", tier, "Spend $5.00, 2.5x normal (limit 2x)"] for tier in sorted(Tier)
+        [tier, "firing", "2026-03-05 12:00", "spend", tier, "Spend $5.00, 2.5x normal (limit 2x)"]
+        for tier in sorted(Tier)
     ]
 
 

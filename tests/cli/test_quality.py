@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from cli.main import watchkeeper
+from ops.errors import UnknownName
 from tasks.settings import Settings
-from tests.hand_made import event, load
+from tasks.stores.tables import quality_checks
+from tests.hand_made import event, insert, load
 
 NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)
@@ -65,3 +68,70 @@ def test_docs_are_written_and_opened(
     assert result.stdout.startswith(f"{index}: ")
     assert "traffic" in index.read_text()
     assert opened == [str(index)]
+
+
+# What came of them before
+
+
+def ran(engine: sa.Engine, *outcomes: str, name: str = "ids", suite: str = "events") -> None:
+    """Keep the outcomes of hourly runs, of which the last was an hour ago."""
+    rows = [
+        {"suite": suite, "name": name, "as_of": NOW - (len(outcomes) - number) * HOUR, "severity": "critical",
+         "outcome": outcome, "observed": f"{number} rows", "detail": None}
+        for number, outcome in enumerate(outcomes)
+    ]  # fmt: skip
+    insert(engine, quality_checks, rows)
+
+
+def lines(*words: str) -> list[list[str]]:
+    return [re.split(r"  +", line.strip()) for line in quality("history", *words).stdout.splitlines()]
+
+
+def test_history_shows_what_does_not_pass_first(engine: sa.Engine) -> None:
+    ran(engine, "passed", "passed", "passed")
+    ran(engine, "failed", "passed", "failed", name="tokens")
+    ran(engine, "errored", name="silence", suite="traffic")
+    [_, *rows] = lines()
+    assert rows == [
+        ["failed", f"{NOW - HOUR:%Y-%m-%d %H:%M}", "critical", "events", "tokens", "3", "2 failed, 1 passed", "2"],
+        ["errored", f"{NOW - HOUR:%Y-%m-%d %H:%M}", "critical", "traffic", "silence", "1", "1 errored", "0"],
+        ["passed", f"{NOW - 3 * HOUR:%Y-%m-%d %H:%M}", "critical", "events", "ids", "3", "3 passed", "0"],
+    ]
+
+
+@pytest.mark.parametrize("words", ["ids", "events/ids", "events: ids", "events"])
+def test_history_of_a_check_shows_every_change(engine: sa.Engine, words: str) -> None:
+    ran(engine, "passed", "failed", "failed", "passed")
+    ran(engine, "passed", suite="traffic", name="silence")
+    assert [row[2:] for row in lines(words)[1:]] == [
+        ["passed", *2 * [f"{NOW - HOUR:%Y-%m-%d %H:%M}"], "1", "3 rows"],
+        ["failed", f"{NOW - 3 * HOUR:%Y-%m-%d %H:%M}", f"{NOW - 2 * HOUR:%Y-%m-%d %H:%M}", "2", "2 rows"],
+        ["passed", *2 * [f"{NOW - 4 * HOUR:%Y-%m-%d %H:%M}"], "1", "0 rows"],
+    ]
+
+
+def test_history_as_json_has_the_spans(engine: sa.Engine) -> None:
+    ran(engine, "passed", "failed")
+    [check] = json.loads(quality("history", "--json").stdout)["checks"]
+    assert (check["suite"], check["check"], check["outcome"], check["outcomes"]) == (
+        "events", "ids", "failed", {"passed": 1, "failed": 1},
+    )  # fmt: skip
+    assert [(span["outcome"], span["runs"]) for span in check["spans"]] == [("passed", 1), ("failed", 1)]
+
+
+def test_history_looks_back_as_far_as_it_is_asked(engine: sa.Engine) -> None:
+    ran(engine, *["passed"] * 30)
+    assert lines("--days", "1")[1][5] == "23"  # the 24th ran a moment more than a day ago
+    assert lines()[1][5] == "30"
+
+
+def test_history_is_of_this_tenant_alone(engine: sa.Engine) -> None:
+    insert(engine, quality_checks, [{"tenant_id": "other", "suite": "events", "name": "ids", "as_of": NOW - HOUR,
+                                     "severity": "critical", "outcome": "failed"}])  # fmt: skip
+    assert quality("history").stdout == "no data check ran in 7 days\n"
+
+
+def test_history_of_an_unknown_check_lists_those_there_are(engine: sa.Engine) -> None:
+    ran(engine, "passed")
+    with pytest.raises(UnknownName, match="check: 'nope' is not one of events/ids"):
+        quality("history", "nope")

@@ -244,9 +244,8 @@ def test_quality_that_slides_is_told_before_it_is_a_drop_with_the_days_it_has_le
     assert found.reasons["first_breach"] == 1
     evaluate(NOW + MINUTE)
     text = [row.payload["text"] for row in rows_of(engine, t.outbox) if row.tier == "warning"]
-    assert text == [
-        "WARNING · Quality sliding to 0.782, 8.0 % below its baseline (limit 10 % below, reached in ~14 d) · thumb prompt:v3"
-    ]
+    told = "Quality sliding to 0.782, 8.0 % below its baseline (limit 10 % below, reached in ~14 d)"
+    assert text == [f"WARNING · {told} · thumb prompt:v3"]
 
 
 def test_cache_is_told_when_it_stayed_cold_for_half_an_hour(engine: sa.Engine, evaluate: Evaluate) -> None:

@@ -201,7 +201,8 @@ def test_accepted_baseline_is_in_force_and_the_one_before_stays_on_record(
         [sample] = measures.MEASURES["quality"](connection, "default", NOW, Alerting(quality_metrics=("thumb",)))
     assert sample.pinned == baseline.pinned
     assert told(engine)[-1] == (
-        "INFO · Baseline accepted by ann: thumb at 0.400, 140 scores on 7 d; as agreed (20.0 % below the one before, 0.500)"
+        "INFO · Baseline accepted by ann: thumb at 0.400, 140 scores on 7 d; as agreed "
+        "(20.0 % below the one before, 0.500)"
     )
 
 
@@ -260,9 +261,7 @@ def test_accepting_the_same_again_writes_and_tells_nothing(engine: sa.Engine, se
         pytest.param({"days": 6}, id="other days"),
     ],
 )
-def test_accepting_otherwise_is_kept_and_told(
-    engine: sa.Engine, settings: Settings, changed: dict[str, Any]
-) -> None:
+def test_accepting_otherwise_is_kept_and_told(engine: sa.Engine, settings: Settings, changed: dict[str, Any]) -> None:
     for day in range(7, 0, -1):
         score(engine, day, *COINS)
     accept(engine, settings)
@@ -282,8 +281,9 @@ def test_accepting_scores_that_came_late_is_kept(engine: sa.Engine, settings: Se
 def test_accepting_at_once_twice_writes_and_tells_once(engine: sa.Engine, settings: Settings) -> None:
     for day in range(7, 0, -1):
         score(engine, day, *COINS)
+    times = [NOW + number * timedelta(seconds=1) for number in (3, 2, 1, 0)]  # one that waited read its clock before
     with ThreadPoolExecutor(4) as pool:
-        done = list(pool.map(lambda number: accept(engine, settings, now=NOW + number * timedelta(seconds=1)), range(4)))
+        done = list(pool.map(lambda now: accept(engine, settings, now=now), times))
     assert sorted(each.outcome for each in done).count("accepted") == len(pinned(engine)) == len(told(engine)) == 1
 
 

@@ -321,7 +321,7 @@ STANDING = of(*[0.79, 0.81] * 7)
         pytest.param(of(0.8, 0.7), (), False, None, id="two days prove nothing"),
         pytest.param(of(*(0.7 + 0.01 * day for day in range(11))), (), False, None, id="answers that get better"),
         pytest.param(of(*(0.7 + 0.01 * day for day in range(11))), (), True,
-                     "from 0.700 on 2026-01-05 to 0.800 on 2026-01-15, 14.3 % above it", id="a judge that grows milder"),
+                     "from 0.700 on 2026-01-05 to 0.800 on 2026-01-15, 14.3 % above it", id="a judge that is milder"),
         pytest.param([], of(*(0.8 - 0.004 * day for day in range(26))), False,
                      "from 0.784 on 2026-01-09 to 0.700 on 2026-01-30, 10.7 % below it", id="a slide that is not over"),
         pytest.param([], of(*[0.8] * 5, *[0.7] * 20), False, None, id="a step that is over"),

@@ -25,6 +25,8 @@ STEADY = JudgeSample("probe:relevance judge:rubric-1", "rubric-1", PINNED, of(0.
 
 RETIRED = JudgeSample("probe:relevance judge:old", "", None, retired=True)
 UNKNOWN = Status.INSUFFICIENT_DATA
+STRICTER = "moved, probes at 0.650, 7.1 % below their baseline"
+MILDER = "moved, probes at 0.750, 7.1 % above their baseline"
 
 
 @pytest.mark.parametrize(
@@ -32,8 +34,8 @@ UNKNOWN = Status.INSUFFICIENT_DATA
     [
         (STEADY, Status.OK, "steady"),
         # z = -5: 2 x (5 - .7) = 8.6 > 7.1 + ln 2 = 7.8
-        (replace(STEADY, days=of(0.7, 0.65, 0.65)), Status.BREACH, "moved, probes at 0.650, 7.1 % below their baseline"),
-        (replace(STEADY, days=of(0.7, 0.75, 0.75)), Status.BREACH, "moved, probes at 0.750, 7.1 % above their baseline"),
+        (replace(STEADY, days=of(0.7, 0.65, 0.65)), Status.BREACH, STRICTER),
+        (replace(STEADY, days=of(0.7, 0.75, 0.75)), Status.BREACH, MILDER),
         (replace(STEADY, pinned=None), UNKNOWN, "unknown: its probes have no pinned baseline yet"),
         (replace(STEADY, days=()), UNKNOWN, "unknown: no probes since they were pinned"),
         (RETIRED, Status.OK, "no longer in use"),
@@ -48,6 +50,6 @@ def test_judge_that_moved_is_told(sample: JudgeSample, status: Status, told: str
 
 def test_judge_that_moved_is_told_with_the_day_it_did() -> None:
     condition = evaluate(replace(STEADY, days=of(0.7, 0.65, 0.65)))
-    assert condition.summary == Summary("Judge", "moved, probes at 0.650, 7.1 % below their baseline", "2026-01-06", "since")
+    assert condition.summary == Summary("Judge", STRICTER, "2026-01-06", "since")
     assert (condition.value, condition.limit) == (pytest.approx(0.65), 0.7)
     assert set(condition.evidence) == {"cause", "what_to_do"}
