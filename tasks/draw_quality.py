@@ -87,7 +87,7 @@ def _draw_series(axes: Axes, entry: Entry, as_of: datetime) -> None:
     if entry.slide is not None:
         _draw_slide(axes, entry.slide, days[-1].day)
     if sample.mean is not None:
-        name = f"last 24 h: {sample.mean:.3f} of {sample.n:,}"
+        name = f"last 24 h: {sample.mean:.3f} of {sample.n:,} scores"
         colour = _colour(entry.condition)
         axes.plot(_dates.date2num([as_of]), [sample.mean], "D", color=colour, markeredgecolor=INK, label=name)
     if entry.baseline is None:

@@ -234,7 +234,7 @@ def test_plot_tells_the_number_of_the_message_and_names_every_mark(
     assert legend is not None
     assert words(legend) == [
         "usual: 9 of 10 days", "baseline 0.800", "limit 0.720: 10 % below", "pinned days", "mean of a day",
-        "slide since 26 Feb: 0.736 on 04 Mar", "last 24 h: 0.745 of 60",
+        "slide since 26 Feb: 0.736 on 04 Mar", "last 24 h: 0.745 of 60 scores",
     ]  # fmt: skip
     lines = {str(line.get_label()).split(":", 1)[0]: line for line in panel.get_lines()}
     assert lines["slide since 26 Feb"].get_ydata()[-1] == pytest.approx(0.736)
@@ -254,7 +254,7 @@ def test_plot_tells_a_drop_by_the_mean_of_a_day_and_a_short_slide_by_its_mean(
     mean = (20 * 0.6 + 30 * 0.5) / 50
     off = f"{100 * (1 - mean / 0.8):.1f} % below its baseline"
     assert f"WARNING: Quality {mean:.3f} in 24 h, {off} (limit 10 % below)" in words(panel)
-    assert {"mean since 03 Mar: 0.600", f"last 24 h: {mean:.3f} of 50"} <= set(words(panel))
+    assert {"mean since 03 Mar: 0.600", f"last 24 h: {mean:.3f} of 50 scores"} <= set(words(panel))
 
 
 @pytest.mark.parametrize(
