@@ -51,7 +51,7 @@ def pin_missing(connection: sa.Connection, settings: Settings, now: datetime) ->
     window, names = Window(today - LOOK_BACK, today), {series.metric for series in wanted}
     days = score_days.by_day(connection, settings.tenant, names, window)
     chosen = {series: _chosen(days.get(series, []), known.get(series), today.date()) for series in wanted}
-    made = [_described(series, chosen[series], now) for series in sorted(wanted, key=str) if chosen[series]]
+    made = [_described(series, *chosen[series], now) for series in sorted(wanted, key=str) if chosen[series][0]]
     new = [baseline for baseline in made if baseline is not None]
     for baseline in new:
         _put_in_force(connection, settings, baseline, known.values())
@@ -62,18 +62,20 @@ def _may_grow(baseline: Baseline) -> bool:
     return baseline.accepted_by == ITSELF and baseline.window.length < WHOLE_PIN
 
 
-def _chosen(days: Sequence[DayScores], before: Baseline | None, today: date) -> Sequence[DayScores]:
-    if before is None:
-        return whole_days(days, today) or first_days(days, today)
-    since = [day for day in days if day.day >= before.window.start.date()]
-    whole = whole_days(since, today)
-    return whole if whole and whole[0].day == before.window.start.date() else ()
+def _chosen(
+    days: Sequence[DayScores], before: Baseline | None, today: date
+) -> tuple[Sequence[DayScores], timedelta]:
+    """Return the days to pin, none where nothing is, and how long they are together."""
+    start = None if before is None else before.window.start.date()
+    whole = whole_days([day for day in days if start is None or day.day >= start], today)
+    if whole and start in (None, whole[0].day):
+        return whole, WHOLE_PIN
+    first = first_days(days, today) if before is None else ()
+    return first, max(FIRST_PIN, first[-1].day - first[0].day + _DAY) if first else FIRST_PIN
 
 
-def _described(series: Series, days: Sequence[DayScores], now: datetime) -> Baseline | None:
-    """Return a first baseline; None of scores that are all equal, or have no mean to fall from."""
-    length = days[-1].day - days[0].day + _DAY
-    span = next((span for span in (FIRST_PIN, WHOLE_PIN) if length <= span), length)
+def _described(series: Series, days: Sequence[DayScores], span: timedelta, now: datetime) -> Baseline | None:
+    """Return a first baseline; None of scores that have no mean to fall from."""
     start = datetime.combine(days[0].day, time(0), tzinfo=UTC)
     try:
         pinned = _pin(series, days)

@@ -180,13 +180,13 @@ def first_days(days: Sequence[DayScores], today: date) -> Sequence[DayScores]:
 
 
 def whole_days(days: Sequence[DayScores], today: date) -> Sequence[DayScores]:
-    """Return the days of the first four weeks; nothing when they have not passed, or fall.
+    """Return the days of the first four weeks; nothing when they have not passed, have too few scores, or fall.
 
     Fall: the upper 95 % bound of their slope is below 0. Then the series has been sliding from its beginning, and a
     longer baseline would hide it.
     """
     whole = [day for day in days if day.day - days[0].day < WHOLE_PIN]
-    if not first_days(days, today) or today - days[0].day < WHOLE_PIN:
+    if sum(day.n for day in whole) < MIN_PINNED or today - days[0].day < WHOLE_PIN:
         return ()
     found = line(whole)
     return () if found and found.falls else whole

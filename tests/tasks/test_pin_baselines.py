@@ -85,6 +85,23 @@ def test_pin_is_replaced_by_that_of_four_weeks_and_then_stays(engine: sa.Engine,
     assert told(engine)[-1].endswith("first 28 days of scores (level with the one before, 0.500)")
 
 
+def test_pin_of_few_scores_a_day_ends_with_them_and_grows_as_others_do(engine: sa.Engine, pin: Pin) -> None:
+    for day in range(40, 0, -1):
+        score(engine, day, *COINS[:10])
+    assert [pin(NOW - before * DAY) for before in (31, 30, 13, 12)] == [[], ["thumb"], [], ["thumb"]]
+    first, whole = pinned(engine)
+    assert (first.days, first.starts_at, first.ends_at) == (10, MIDNIGHT - 40 * DAY, MIDNIGHT - 30 * DAY)
+    assert (whole.days, whole.ends_at - whole.starts_at) == (28, 28 * DAY)
+
+
+def test_pin_of_fewer_scores_than_four_weeks_take_is_longer(engine: sa.Engine, pin: Pin) -> None:
+    for day in range(60, 0, -1):
+        score(engine, day, *COINS[:2])
+    assert [pin(NOW - before * DAY) for before in (11, 10, 0)] == [[], ["thumb"], []]
+    [row] = pinned(engine)
+    assert (row.n, row.days, row.ends_at - row.starts_at) == (100, 50, 50 * DAY)
+
+
 def test_pin_of_four_weeks_comes_first_where_they_are_there(engine: sa.Engine, pin: Pin) -> None:
     for day in range(28, 0, -1):
         score(engine, day, *COINS)

@@ -228,6 +228,7 @@ STILL = [0.8, 0.81] * 20
         pytest.param(of(*STILL[:14], *(value - 0.02 for value in STILL[:14])), 28, 0, id="nor drop"),
         pytest.param(of(0.8, 0.7), 28, 2, id="of two days nobody knows"),
         pytest.param(of(0.8, n=99), 28, 0, id="99 scores are too few"),
+        pytest.param(of(*STILL, n=3), 40, 0, id="84 are, also when the days after them bring more"),
         pytest.param([], 28, 0, id="of nothing"),
     ],
 )
