@@ -22,6 +22,7 @@ Z95 = NormalDist().inv_cdf(0.95)  # one-sided, as in ops.proportions
 FIRST_PIN = timedelta(days=7)  # of scores, from which the first baseline of a series is made: enough to prove a drop
 WHOLE_PIN = timedelta(days=28)  # of scores, from which the one that stays is made: enough for weekdays and slow slides
 MIN_PINNED = 100  # scores
+UNSEEN = 3  # scores of 0 that so many scores may hide: n without one leave room for 3 / n (Hanley & Lippman-Hand 1983)
 STEADIEST = 0.0025  # of a probe set's mean: a judge that repeats itself to the digit may still move by so much
 
 _HOUR, _DAY, _WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
@@ -150,14 +151,18 @@ def compared(value: float, reference: float) -> str:
 def pin(days: Sequence[DayScores]) -> Pinned:
     """Describe the days of a series as its reference.
 
+    Its spread is that of its scores and three of 0 more. Else the first failure after a week without one would be the
+    end of the world, and scores that all are equal would have no spread to prove a fall against.
+
     Raises:
-        InvalidValue: under 100 scores, which all are equal, or whose mean has no share to lose.
+        InvalidValue: under 100 scores, or of a mean that has no share to lose.
     """
     n = sum(day.n for day in days)
     if n < MIN_PINNED:
         raise InvalidValue("baseline", f"{n:,} scores", f"at least {MIN_PINNED} scores")
     mean = sum(day.n * day.mean for day in days) / n
-    sigma = sqrt(sum(day.squares + day.n * (day.mean - mean) ** 2 for day in days) / (n - 1))
+    squares = sum(day.squares + day.n * (day.mean - mean) ** 2 for day in days)
+    sigma = sqrt((squares + UNSEEN * mean**2) / (n - 1))
     if not mean > 0 or not sigma > 0:  # a drop is a share of the mean, and proven against the spread
         raise InvalidValue("baseline", f"mean {mean:.3g}, sigma {sigma:.3g}", "of a mean and a spread above 0")
     weekdays = _weekday_effects(days, mean)

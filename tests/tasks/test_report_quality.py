@@ -43,7 +43,7 @@ def slid(engine: sa.Engine, settings: Settings) -> Settings:
     """A series that was pinned four weeks ago and has been sliding by 1 % a day for eight days."""
     for day in range(40, 0, -1):
         level = 0.8 - 0.008 * max(0, 9 - day)
-        score(engine, day * DAY, *[level - 0.1, level + 0.1] * 10)
+        score(engine, day * DAY, *[level - 0.05, level + 0.05] * 10)
     for day in (33, 12):  # a week, then four of them
         with engine.begin() as connection:
             pin_missing(connection, settings, NOW - day * DAY)

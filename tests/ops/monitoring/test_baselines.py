@@ -132,7 +132,7 @@ def of(*means: float, n: int = 100, squares: float = 4.0, apart: int = 1) -> lis
 def test_pin_describes_scores_and_days() -> None:
     pinned = pin([DayScores(date(2026, 1, 5), 300, 0.9, 12.0), DayScores(date(2026, 1, 6), 100, 0.5, 4.0)])
     mean = (300 * 0.9 + 100 * 0.5) / 400
-    sigma = ((12 + 4 + 300 * (0.9 - mean) ** 2 + 100 * (0.5 - mean) ** 2) / 399) ** 0.5
+    sigma = ((12 + 4 + 300 * (0.9 - mean) ** 2 + 100 * (0.5 - mean) ** 2 + 3 * mean**2) / 399) ** 0.5
     of_days = (0.9 - mean) ** 2 + (0.5 - mean) ** 2  # divided by 2 - 1
     assert (pinned.mean, pinned.sigma) == (pytest.approx(mean), pytest.approx(sigma))
     assert (pinned.n, pinned.days, pinned.weekdays) == (400, 2, ())
@@ -148,14 +148,19 @@ def test_pin_of_days_that_scatter_as_their_scores_do_leaves_nothing_to_explain()
     [
         pytest.param(of(0.8, n=99), "'99 scores' is not at least 100 scores", id="of 99 scores"),
         pytest.param([], "'0 scores'", id="of none"),
-        pytest.param(of(1.0, squares=0), "mean 1, sigma 0", id="of scores that are all equal"),
         pytest.param(of(0.0), "mean 0, sigma 0.2", id="of scores without a mean to fall from"),
+        pytest.param(of(1e-300, squares=0), "mean 1e-300, sigma 0", id="of a mean too small to compute with"),
         pytest.param(of(-0.3), "mean -0.3", id="of a negative mean, of which there is no share to lose"),
     ],
 )
 def test_pin_refuses_what_makes_no_baseline(days: list[DayScores], why: str) -> None:
     with pytest.raises(InvalidValue, match=re.escape(why)):
         pin(days)
+
+
+def test_pin_of_scores_that_are_all_equal_leaves_room_for_three_that_are_not() -> None:
+    # three zeros among so many ones scatter by sqrt(3 / n), nearly
+    assert pin(of(*7 * [1.0], n=200, squares=0)).sigma == pytest.approx((3 / 1399) ** 0.5)
 
 
 WEEK = (0.83, 0.80, 0.80, 0.80, 0.80, 0.80, 0.77)

@@ -255,6 +255,15 @@ def test_slide_would_not_be_told_against_a_baseline_that_moves(mutant: Pinner) -
     assert warned_in_time(mutant) < 0.9
 
 
+@pytest.mark.parametrize("number", [pytest.param(4, id="four days"), pytest.param(8, id="eight")])
+def test_slide_of_answers_that_were_all_right_is_told_too(number: int) -> None:
+    # 1,400 ones: a day's mean scatters by sqrt(3 / 1399 / 200) = .0033, and the slack of 7 days is .5 + 1 / sqrt(7)
+    # 1 % a week is .00143 a day: S = sum of .436 d - .878 over days 3 to 8 = 9.1, 1.9 after four
+    pinned = pin([DayScores(FIRST + timedelta(days=day), 200, 1.0) for day in range(7)])
+    sinking = of(*(1 - 0.01 * day / 7 for day in range(1, number + 1)), first=FIRST + timedelta(days=7), n=200)
+    assert find_slide(sinking, pinned, drop=0.1).alarm is (number == 8)
+
+
 def alarms(days: Sequence[DayScores], pinned: Pinned) -> int:
     states = [each.alarm for each in cusum(standardised(days, pinned), slack_of(pinned), limit_of(1))]
     return sum(later and not before for before, later in pairwise([False, *states]))
