@@ -67,7 +67,7 @@ def _judged(sample: QualitySample, pinned: Pinned, slide: Slide, *, dropped: boo
         unit="score",
         summary=_summary(value, pinned, slide if sliding else None),
         evidence=_evidence(sample, pinned, slide),
-        near_limit=not breach and (-change > CLEAR_DROP or slide.statistic > slide.limit - 1),
+        near_limit=not breach and (-change > CLEAR_DROP or slide.statistic > slide.limit / 2),
     )
 
 
