@@ -7,6 +7,7 @@ judge whose probes moved as much is to blame for it: then nobody is told of the 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from math import ceil, sqrt
 
 from ops.monitoring.alerts import Condition, Json, Status, Summary, Tier, percent
@@ -31,6 +32,7 @@ class QualitySample:
     series: int = 1  # how many are judged, of which each may alarm by chance
     shift: Shift | None = None  # of its judge
     retired: bool = False  # its metric is scored, but this model, prompt and judge are not
+    window: str = "24_h"  # that `mean` and `n` are of
 
 
 def evaluate(sample: QualitySample) -> Condition:
@@ -41,12 +43,27 @@ def evaluate(sample: QualitySample) -> Condition:
         return _insufficient(sample, "unknown: no scores" if not sample.days and not sample.n else _not_pinned(sample))
     slide = find_slide(sample.days, sample.pinned, drop=DROP, series=sample.series)
     needed = _needed(sample.pinned)
+    sample = _widened(sample, needed)
     if sample.mean is None and not slide.alarm:
         return _insufficient(sample, "unknown: no scores")
     if sample.n < needed and not slide.alarm:
         return _insufficient(sample, f"unknown: {sample.n:,} scores, {needed:,} needed")
     dropped = sample.n >= needed and sample.mean is not None and _upper(sample, sample.pinned) < 1 - DROP
     return _judged(sample, sample.pinned, slide, dropped=dropped)
+
+
+def _widened(sample: QualitySample, needed: int) -> QualitySample:
+    """Return the sample of as many full days as have enough scores, where 24 hours have some but too few.
+
+    What is scored a little at a time would else never be known to be fine again.
+    """
+    recent = [day for day in sample.days if (sample.days[-1].day - day.day).days < IDLE_DAYS] if sample.n else []
+    sums = accumulate(day.n for day in reversed(recent))
+    days = next((recent[-count:] for count, n in enumerate(sums, 1) if n >= needed), [])
+    if sample.n >= needed or not days:
+        return sample
+    n, length = sum(day.n for day in days), (days[-1].day - days[0].day).days + 1
+    return replace(sample, mean=sum(day.n * day.mean for day in days) / n, n=n, window=f"{length}_d")
 
 
 def _judged(sample: QualitySample, pinned: Pinned, slide: Slide, *, dropped: bool) -> Condition:
@@ -105,7 +122,7 @@ def _needed(pinned: Pinned) -> int:
 
 def _evidence(sample: QualitySample, pinned: Pinned, slide: Slide) -> dict[str, Json]:
     last = "none" if sample.mean is None else f"{sample.mean:.3f} of {sample.n:,} scores"
-    facts: dict[str, Json] = {"last_24_h": last, "pinned_mean": f"{pinned.mean:.3f} of {pinned.n:,} scores"}
+    facts: dict[str, Json] = {f"last_{sample.window}": last, "pinned_mean": f"{pinned.mean:.3f} of {pinned.n:,} scores"}
     if slide.onset is not None:
         facts["cusum"] = f"{slide.statistic:.1f} (alarm above {slide.limit:.1f})"
         facts["sliding_since"] = f"{slide.onset}, {slide.days} d with scores"

@@ -53,6 +53,31 @@ def test_quality_needs_proof_of_a_drop_or_a_slide(sample: QualitySample, status:
     assert condition.tier is (Tier.WARNING if status is Status.BREACH else None)
 
 
+def few(*means: float, apart: int = 1) -> tuple[DayScores, ...]:
+    return tuple(replace(day, n=12, day=FIRST + apart * (day.day - FIRST)) for day in of(*means))
+
+
+@pytest.mark.parametrize(
+    ("days", "status", "window"),
+    [
+        # 12 scores of 24 h are too few, it takes 30: three days have 36
+        pytest.param(few(0.6, 0.85, 0.84, 0.83), Status.OK, "0.840 of 36 scores", id="three days that are fine"),
+        pytest.param(few(0.85, 0.5, 0.5, 0.5), Status.BREACH, "0.500 of 36 scores", id="three days that are not"),
+        pytest.param(few(0.85, 0.85), Status.INSUFFICIENT_DATA, None, id="two days have 24"),
+        pytest.param(few(0.84, 0.84, 0.84, apart=4), Status.INSUFFICIENT_DATA, None, id="nine days are too long"),
+    ],
+)
+def test_quality_of_few_scores_a_day_is_that_of_some_days(
+    days: tuple[DayScores, ...], status: Status, window: str | None
+) -> None:
+    condition = evaluate(replace(FINE, mean=0.84, n=12, days=days))
+    assert (condition.status, condition.evidence.get("last_3_d")) == (status, window)
+
+
+def test_quality_without_a_score_today_is_not_that_of_the_days_before() -> None:
+    assert evaluate(replace(FINE, mean=None, n=0, days=few(*4 * [0.84]))).status is Status.INSUFFICIENT_DATA
+
+
 def test_quality_drop_is_told_against_the_pinned_mean() -> None:
     condition = evaluate(replace(FINE, mean=0.70))
     assert condition.summary == Summary(
