@@ -62,9 +62,7 @@ def _may_grow(baseline: Baseline) -> bool:
     return baseline.accepted_by == ITSELF and baseline.window.length < WHOLE_PIN
 
 
-def _chosen(
-    days: Sequence[DayScores], before: Baseline | None, today: date
-) -> tuple[Sequence[DayScores], timedelta]:
+def _chosen(days: Sequence[DayScores], before: Baseline | None, today: date) -> tuple[Sequence[DayScores], timedelta]:
     """Return the days to pin, none where nothing is, and how long they are together."""
     start = None if before is None else before.window.start.date()
     whole = whole_days([day for day in days if start is None or day.day >= start], today)

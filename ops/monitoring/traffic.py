@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeAlias
 
 from ops.proportions import Share
 
 WINDOWS = ("5 min", "1 h", "6 h")  # that end now
+IDLE = timedelta(days=7)  # without a request: what an alert is about is no longer in use
+NOT_IN_USE = f"no requests in {IDLE.days} d: no longer in use"
 SUCCESS = "success"
+NOTHING = Share(0, 0)
 Shares: TypeAlias = tuple[Share, Share, Share]
 
 

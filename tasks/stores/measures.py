@@ -26,8 +26,9 @@ from ops.proportions import Share
 from ops.window import Window, floor_day, floor_hour
 from tasks.settings import Alerting
 from tasks.stores import quality_checks, quality_samples, reconciliations, traffic
+from tasks.stores.idle import idle
 from tasks.stores.sql import statement
-from tasks.stores.tables import alerts, ingest_sources, usage_events
+from tasks.stores.tables import alerts, ingest_sources, usage_events, usage_hourly
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _USUAL_DAYS = 7  # whose same hour tells what is usual of an hour's causes
@@ -35,9 +36,11 @@ MOST_PARTS = 200  # features and teams whose spend is watched hour by hour: the 
 
 
 def latency(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[LatencySample]:  # noqa: ARG001
-    """Sample slow requests of every model in the last hour."""
+    """Sample slow requests of every model in the last hour, and one without any for a week while its alert is open."""
     rows = connection.execute(statement("latency"), {"tenant": tenant, "now": now, "today": floor_day(now)})
-    return [LatencySample(row.model, Share(row.slow, row.n), row.p95_ms) for row in rows]
+    found = [LatencySample(row.model, Share(row.slow, row.n), row.p95_ms) for row in rows]
+    gone = idle(connection, tenant, "latency", usage_hourly.c.model, now, known={sample.key for sample in found})
+    return [*found, *(LatencySample(key, is_idle=True) for key in gone)]
 
 
 def spend(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[SpendSample]:
@@ -101,7 +104,10 @@ def cache(connection: sa.Connection, tenant: str, now: datetime, limits: Alertin
             events.occurred_at < now,
         )
     ).one()
-    return [CacheSample("embedding", Share(hits, eligible))] if eligible else []
+    if eligible:
+        return [CacheSample("embedding", Share(hits, eligible))]
+    gone = idle(connection, tenant, "cache", usage_hourly.c.operation, now)
+    return [CacheSample(key, is_idle=True) for key in gone]
 
 
 def silence(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[SourceSample]:  # noqa: ARG001

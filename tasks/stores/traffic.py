@@ -7,6 +7,7 @@ services, so that one outage pages once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -18,15 +19,24 @@ from ops.monitoring.rules.vendor import ANSWERED, NO_SIGN, Fallback, VendorSampl
 from ops.monitoring.traffic import Cell, failures, grouped
 from tasks.settings import Alerting
 from tasks.stores import vendor_statuses
+from tasks.stores.idle import idle
 from tasks.stores.sql import statement
-from tasks.stores.tables import alerts
+from tasks.stores.tables import alerts, usage_hourly
+
+NAMELESS = "unknown service"
 
 
 def availability(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[TrafficSample]:  # noqa: ARG001
-    """Sample requests and failures of every service with traffic in the last 6 hours."""
+    """Sample every service with traffic in the last 6 hours, and one without any for a week while its alert is open."""
     cells = _cells(connection, tenant, now)
     out = {sample.vendor for sample in _vendors(connection, tenant, now, cells) if is_out(sample)}
-    return [_service(key, some, out) for key, some in grouped(cells, lambda cell: cell.service).items()]
+    services = grouped(cells, lambda cell: cell.service)
+    name = sa.func.coalesce(usage_hourly.c.service, NAMELESS)
+    gone = idle(connection, tenant, "availability", name, now, known=services)
+    return [
+        *(_service(key, some, out) for key, some in services.items()),
+        *(TrafficSample(key, is_idle=True) for key in gone),
+    ]
 
 
 def vendors(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[VendorSample]:  # noqa: ARG001
@@ -48,17 +58,19 @@ def _vendors(connection: sa.Connection, tenant: str, now: datetime, cells: Seque
     by_vendor = grouped(cells, lambda cell: cell.vendor)
     known = vendor_statuses.known(connection, tenant)
     tiers = _open_tiers(connection, tenant)
+    gone = set(idle(connection, tenant, "vendor", "vendor:" + usage_hourly.c.vendor, now))
     return [
-        _vendor(name, by_vendor, known.get(name), now, is_paged=tiers.get(name) == Tier.CRITICAL)
+        replace(
+            _vendor(name, by_vendor, known.get(name), now),
+            is_paged=tiers.get(name) == Tier.CRITICAL, is_idle=f"vendor:{name}" in gone,
+        )
         for name in sorted({*by_vendor, *known, *tiers})
-    ]
+    ]  # fmt: skip
 
 
-def _vendor(
-    name: str, by_vendor: Mapping[str, Sequence[Cell]], row: sa.Row[Any] | None, now: datetime, *, is_paged: bool
-) -> VendorSample:
+def _vendor(name: str, by_vendor: Mapping[str, Sequence[Cell]], row: sa.Row[Any] | None, now: datetime) -> VendorSample:
     return VendorSample(
-        vendor=name, cells=by_vendor.get(name, ()), is_paged=is_paged,
+        vendor=name, cells=by_vendor.get(name, ()),
         reading=vendor_statuses.reading(row, now) if row is not None else None,
         fallback=_fallback(row.fallback, by_vendor) if row is not None and row.fallback else None,
     )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from ops.monitoring.alerts import Alert, State, Summary, Tier
 from ops.window import Window
 from tasks.evaluate_alerts import Evaluated, evaluate_alerts
 from tasks.load_file import load_file
@@ -316,6 +317,31 @@ def test_outage_of_a_vendor_pages_once_for_all_that_depends_on_it(
     assert evidence["blast_radius"] == "120 of 120 requests failed in 5 min: assistant 60 of 60, search-api 60 of 60"
     assert evidence["models"] == "gpt-4o-mini 120 of 120"
     assert evidence["fallback"] == "google/gemini-x; 0 of 120 requests to google failed in 1 h"
+
+
+@pytest.mark.parametrize(
+    ("rule", "key"),
+    [("availability", "old-api"), ("availability", "unknown service"), ("latency", "gpt-3"), ("cache", "embedding"),
+     ("vendor", "vendor:acme")],
+)  # fmt: skip
+def test_alert_about_what_nobody_asks_any_more_is_over_after_a_week(
+    engine: sa.Engine, evaluate: Evaluate, rule: str, key: str
+) -> None:
+    start = NOW - 8 * DAY
+    last = {"vendor": "acme", "model": "gpt-3", "service": None if key == "unknown service" else "old-api"}
+    load(engine, [event(HOUR, now=start, operation="embedding", **last)], at=start)
+    told = Alert(
+        alert_id="a", rule=rule, key=key, tier=Tier.CRITICAL, state=State.FIRING, since=start, revision=1, value=1.0,
+        limit=0.05, summary=Summary("It", "is bad", "5 %"), evidence={},
+    )  # fmt: skip
+    with engine.begin() as connection:
+        alerts.save(connection, "default", told)
+    for number in range(10):
+        evaluate(start + 6 * DAY + number * MINUTE)
+    assert states(engine, key) == ["firing"]
+    for number in range(10):
+        evaluate(NOW + number * MINUTE)
+    assert states(engine, key) == ["resolved"]
 
 
 def test_message_goes_to_the_channels_that_want_its_tier(engine: sa.Engine, settings: Settings) -> None:

@@ -13,7 +13,7 @@ from ops.monitoring.alerts import Condition, Json, Status, Summary, Tier, percen
 from ops.monitoring.baselines import sufficient_n
 from ops.monitoring.measured import NOT_OURS
 from ops.monitoring.metrics import ERROR_LIMIT, FAILURE_BUDGET, find
-from ops.monitoring.traffic import SUCCESS, WINDOWS, Shares
+from ops.monitoring.traffic import NOT_IN_USE, NOTHING, SUCCESS, WINDOWS, Shares
 from ops.proportions import Share
 
 BUDGET = FAILURE_BUDGET
@@ -29,10 +29,11 @@ class TrafficSample:
     """Failures of requests in three windows that end now; `left_out` are the vendors whose outage is an incident."""
 
     key: str
-    five_minutes: Share
-    one_hour: Share
-    six_hours: Share
+    five_minutes: Share = NOTHING
+    one_hour: Share = NOTHING
+    six_hours: Share = NOTHING
     left_out: tuple[str, ...] = ()
+    is_idle: bool = False  # nobody has asked it for a week
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +99,12 @@ def judge(shares: Shares) -> Judged | None:
 
 def evaluate(sample: TrafficSample) -> Condition:
     """Breach when the windows prove that too many requests fail."""
+    if sample.is_idle:
+        return _unjudged(sample, NOT_IN_USE, Status.OK)
     judged = judge((sample.five_minutes, sample.one_hour, sample.six_hours))
     if judged is None:
-        return _insufficient(sample)
+        seen = too_few(sample.six_hours) + (f", without {_vendors(sample)}" if sample.left_out else "")
+        return _unjudged(sample, seen, Status.INSUFFICIENT_DATA)
     return Condition(
         rule="availability",
         key=sample.key,
@@ -140,12 +144,11 @@ def too_few(six_hours: Share) -> str:
     return f"unknown: {six_hours.n:,} requests in 6 h, {MIN_REQUESTS} needed"
 
 
-def _insufficient(sample: TrafficSample) -> Condition:
-    seen = too_few(sample.six_hours) + (f", without {_vendors(sample)}" if sample.left_out else "")
+def _unjudged(sample: TrafficSample, seen: str, status: Status) -> Condition:
     return Condition(
         rule="availability",
         key=sample.key,
-        status=Status.INSUFFICIENT_DATA,
+        status=status,
         tier=None,
         value=sample.six_hours.rate,
         limit=BUDGET,

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from ops.monitoring.alerts import Condition, Status, Summary, Tier, percent
 from ops.monitoring.metrics import CACHE_LIMIT, find
+from ops.monitoring.traffic import NOT_IN_USE, NOTHING
 from ops.proportions import Share
 
 LIMIT = CACHE_LIMIT
@@ -20,16 +21,19 @@ class CacheSample:
     """Hits of eligible requests, and how long ago the key was last deployed, if that is known."""
 
     key: str
-    hits: Share
+    hits: Share = NOTHING
     since_deployment: timedelta | None = None
+    is_idle: bool = False  # nobody has asked it for a week
 
 
 def evaluate(sample: CacheSample) -> Condition:
     """Breach when the hit rate is proven to be below 70 %."""
+    if sample.is_idle:
+        return _unjudged(sample, NOT_IN_USE, Status.OK)
     if sample.since_deployment is not None and sample.since_deployment < GRACE:
-        return _insufficient(sample, "unknown: cold after a deployment")
+        return _unjudged(sample, "unknown: cold after a deployment")
     if sample.hits.n < MIN_ELIGIBLE:
-        return _insufficient(sample, f"unknown: {sample.hits.n:,} eligible requests, {MIN_ELIGIBLE} needed")
+        return _unjudged(sample, f"unknown: {sample.hits.n:,} eligible requests, {MIN_ELIGIBLE} needed")
     rate = sample.hits.hits / sample.hits.n
     breach = sample.hits.upper() < LIMIT
     return Condition(
@@ -48,11 +52,11 @@ def evaluate(sample: CacheSample) -> Condition:
     )
 
 
-def _insufficient(sample: CacheSample, why: str) -> Condition:
+def _unjudged(sample: CacheSample, why: str, status: Status = Status.INSUFFICIENT_DATA) -> Condition:
     return Condition(
         rule="cache",
         key=sample.key,
-        status=Status.INSUFFICIENT_DATA,
+        status=status,
         tier=None,
         value=sample.hits.rate,
         limit=LIMIT,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ops.monitoring.alerts import Condition, Status, Summary, Tier, percent
 from ops.monitoring.baselines import Maturity
 from ops.monitoring.metrics import find
+from ops.monitoring.traffic import NOT_IN_USE, NOTHING
 from ops.proportions import Share
 
 FACTOR = 2
@@ -23,16 +24,19 @@ class LatencySample:
     """How many requests of one key were slower than twice its seasonal P95."""
 
     key: str
-    slow: Share
-    baseline_ms: float | None  # None: the baseline is immature
+    slow: Share = NOTHING
+    baseline_ms: float | None = None  # None: the baseline is immature
+    is_idle: bool = False  # nobody has asked it for a week
 
 
 def evaluate(sample: LatencySample) -> Condition:
     """Breach when more than 5 % of requests are proven slower than twice the baseline P95."""
+    if sample.is_idle:
+        return _unjudged(sample, NOT_IN_USE, Status.OK)
     if sample.baseline_ms is None:
-        return _insufficient(sample, f"unknown: {Maturity.IMMATURE}")
+        return _unjudged(sample, f"unknown: {Maturity.IMMATURE}")
     if sample.slow.n < MIN_REQUESTS:
-        return _insufficient(sample, f"unknown: {sample.slow.n:,} requests, {MIN_REQUESTS} needed")
+        return _unjudged(sample, f"unknown: {sample.slow.n:,} requests, {MIN_REQUESTS} needed")
     rate = sample.slow.hits / sample.slow.n
     breach = sample.slow.lower() > LIMIT
     return Condition(
@@ -53,11 +57,11 @@ def evaluate(sample: LatencySample) -> Condition:
     )
 
 
-def _insufficient(sample: LatencySample, why: str) -> Condition:
+def _unjudged(sample: LatencySample, why: str, status: Status = Status.INSUFFICIENT_DATA) -> Condition:
     return Condition(
         rule="latency",
         key=sample.key,
-        status=Status.INSUFFICIENT_DATA,
+        status=status,
         tier=None,
         value=sample.slow.rate,
         limit=LIMIT,

@@ -43,13 +43,13 @@ def evaluate(sample: QualitySample) -> Condition:
         return _insufficient(sample, "unknown: no scores" if not sample.days and not sample.n else _not_pinned(sample))
     slide = find_slide(sample.days, sample.pinned, drop=DROP, series=sample.series)
     needed = _needed(sample.pinned)
-    sample = _widened(sample, needed)
-    if sample.mean is None and not slide.alarm:
+    wide = _widened(sample, needed)
+    if wide.mean is None and not slide.alarm:
         return _insufficient(sample, "unknown: no scores")
-    if sample.n < needed and not slide.alarm:
+    if wide.n < needed and not slide.alarm:
         return _insufficient(sample, f"unknown: {sample.n:,} scores, {needed:,} needed")
-    dropped = sample.n >= needed and sample.mean is not None and _upper(sample, sample.pinned) < 1 - DROP
-    return _judged(sample, sample.pinned, slide, dropped=dropped)
+    dropped = wide.n >= needed and wide.mean is not None and _upper(wide, sample.pinned) < 1 - DROP
+    return _judged(wide, sample.pinned, slide, dropped=dropped)
 
 
 def _widened(sample: QualitySample, needed: int) -> QualitySample:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ops.monitoring.alerts import Condition, Json, Status, Summary, Tier, percent
 from ops.monitoring.rules.availability import AVAILABILITY_LIMIT, BUDGET, Judged, judge, too_few
-from ops.monitoring.traffic import SUCCESS, WINDOWS, Cell, Shares, failures, grouped
+from ops.monitoring.traffic import NOT_IN_USE, SUCCESS, WINDOWS, Cell, Shares, failures, grouped
 from ops.monitoring.vendor_status import PageState, Reading
 from ops.proportions import Share
 
@@ -48,6 +48,7 @@ class VendorSample:
     reading: Reading | None = None  # None: no status page is configured
     fallback: Fallback | None = None
     is_paged: bool = False  # a critical incident is open
+    is_idle: bool = False  # nobody has asked it for a week
 
     @property
     def telling(self) -> list[Cell]:
@@ -74,6 +75,8 @@ def evaluate(sample: VendorSample) -> Condition:
         return _condition(sample, judged, judged.summary())
     if state in TIERS:
         return _condition(sample, judged, Summary("Status page", f"says {state}", "operational"), TIERS[state])
+    if sample.is_idle and sample.reading is None:
+        return _condition(sample, judged, Summary("Availability", NOT_IN_USE, percent(AVAILABILITY_LIMIT)))
     untold = state is PageState.UNKNOWN and sample.reading is not None
     unused = sample.shares[-1].n == 0 and state is PageState.OPERATIONAL
     if untold or (judged is None and not unused):

@@ -42,6 +42,12 @@ def test_availability_needs_proof_in_a_short_and_a_long_window(traffic: TrafficS
     assert condition.tier is (Tier.CRITICAL if status is Status.BREACH else None)
 
 
+def test_availability_of_what_nobody_asks_any_more_is_over() -> None:
+    condition = evaluate(TrafficSample("chat-api", is_idle=True))
+    assert (condition.status, condition.value) == (Status.OK, None)
+    assert condition.summary == Summary("Availability", "no requests in 7 d: no longer in use", "99.5 %")
+
+
 def test_availability_above_five_percent_reads_as_an_error_rate() -> None:
     condition = evaluate(sample(Share(124, 1000), Share(900, 12_000)))
     assert condition.summary == Summary("Error rate", "12.4 %", "5 %")

@@ -53,3 +53,9 @@ def test_cache_says_what_it_is_missing(measured: CacheSample, value: str) -> Non
     condition = evaluate(measured)
     assert condition.summary == Summary("Cache hit rate", value, "70 %")
     assert condition.value == measured.hits.rate
+
+
+def test_cache_that_nobody_asks_any_more_is_over() -> None:
+    condition = evaluate(CacheSample("embedding", is_idle=True))
+    assert condition.status is Status.OK
+    assert condition.summary == Summary("Cache hit rate", "no requests in 7 d: no longer in use", "70 %")

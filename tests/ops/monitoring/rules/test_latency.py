@@ -41,7 +41,7 @@ def test_latency_shows_what_slow_means() -> None:
     ("sample", "value"),
     [
         (LatencySample("chat-api", Share(1, 20), 1200), "unknown: 20 requests, 52 needed"),
-        (LatencySample("chat-api", Share(0, 0), None), "unknown: baseline immature"),
+        (LatencySample("chat-api"), "unknown: baseline immature"),
     ],
 )
 def test_latency_says_what_it_is_missing(sample: LatencySample, value: str) -> None:
@@ -51,3 +51,9 @@ def test_latency_says_what_it_is_missing(sample: LatencySample, value: str) -> N
 @pytest.mark.parametrize(("slow", "near"), [(40, False), (41, True), (55, True), (80, False)])
 def test_latency_clears_only_at_four_percent(slow: int, near: bool) -> None:
     assert evaluate(LatencySample("chat-api", Share(slow, 1000), 1200)).near_limit is near
+
+
+def test_latency_of_what_nobody_asks_any_more_is_over() -> None:
+    condition = evaluate(LatencySample("gpt-4", is_idle=True))
+    assert condition.status is Status.OK
+    assert condition.summary == Summary("P95 latency", "no requests in 7 d: no longer in use", "5 %")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -168,6 +169,18 @@ def test_incident_that_was_paged_ends_by_our_own_requests(
     cells: list[Cell], state: PageState | None, status: Status
 ) -> None:
     assert evaluate(vendor(cells, state, is_paged=True)).status is status
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        pytest.param(None, OK, id="where there is no page it is over"),
+        pytest.param(PageState.UNKNOWN, UNKNOWN, id="a page that cannot be read is the reader's trouble"),
+        pytest.param(PageState.MAJOR_OUTAGE, BREACH, id="a page that tells of an outage is believed"),
+    ],
+)
+def test_incident_of_a_vendor_that_nobody_asks_any_more(state: PageState | None, status: Status) -> None:
+    assert evaluate(replace(vendor([], state, is_paged=True), is_idle=True)).status is status
 
 
 def test_incident_is_held_while_a_few_requests_still_fail() -> None:
