@@ -135,8 +135,8 @@ def read_page(document: object, wanted: Sequence[str] = ()) -> StatusPage:
     """
     try:
         summary = msgspec.convert(document, _Summary)
-    except msgspec.ValidationError as error:
-        found = sorted(map(str, document)) if isinstance(document, dict) else type(document).__name__
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half of a character is no error to `json`
+        found = sorted(map(_plain, map(str, document))) if isinstance(document, dict) else type(document).__name__
         raise InvalidValue("status page", found, f"a Statuspage summary: {error}") from None
     names = {_plain(name).casefold() for name in wanted}
     components = _watched(summary.components, wanted)

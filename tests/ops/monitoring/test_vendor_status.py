@@ -208,6 +208,13 @@ def test_any_document_is_a_page_or_invalid(document: object) -> None:
     assert isinstance(page.state, PageState)
 
 
+@pytest.mark.parametrize("document", ["\ud83d", {"\ud83d": 1}, {**summary_json(), "\ud83d": 1}])
+def test_page_with_half_of_a_character_is_invalid(document: object) -> None:
+    with pytest.raises(InvalidValue, match="a Statuspage summary") as told:
+        read_page(document)
+    assert str(told.value).encode()
+
+
 def test_page_comes_back_from_json_as_it_was() -> None:
     page = read_page(summary_json("major", [MESSAGES], [incident("Errors")], [maintenance("Later")]))
     assert msgspec.convert(msgspec.to_builtins(page), StatusPage) == page
