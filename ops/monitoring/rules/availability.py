@@ -88,13 +88,23 @@ def judge(shares: Shares) -> Judged | None:
         return None
     too_many_errors = _proven(coarse) > ERROR_LIMIT
     breach = too_many_errors or min(_proven(fine), _proven(coarse[:1])) > BUDGET
-    present = coarse[0][1]
     return Judged(
         windows=coarse if too_many_errors or not fine else fine,
         limit=ERROR_LIMIT if too_many_errors else BUDGET,
         is_breach=breach,
-        near_limit=not breach and present.hits > CLEAR * present.n,
+        near_limit=not breach and _is_near(coarse[0][1], [share for name, share in fine if name != WINDOWS[-1]]),
     )
+
+
+def _is_near(present: Share, enough: Sequence[Share]) -> bool:
+    """Tell whether it is not over yet: failures go on, or the present does not show fewer than there were.
+
+    A few minutes without a failure are chance where one request in a hundred fails: each would end an incident, and
+    the next begin one. What was there is the shortest window that can tell, of an hour at most.
+    """
+    before = enough[0] if enough else present
+    went_on = before.hits > CLEAR * before.n and present.upper() >= before.hits / before.n
+    return went_on or present.hits > CLEAR * present.n
 
 
 def evaluate(sample: TrafficSample) -> Condition:

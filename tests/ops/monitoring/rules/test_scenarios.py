@@ -125,6 +125,19 @@ def test_availability_that_breaks_after_a_good_day_is_found(rate: float, slots: 
     assert 288 < at < 288 + slots
 
 
+def test_availability_of_99_2_percent_is_not_an_incident_for_each_quiet_minute() -> None:
+    measured = windows(failures(4, 0.008, 7 * 288))
+    found = told("availability", map(RULES["availability"], measured), 5 * MINUTE)
+    assert 1 <= sum(reason is Reason.FIRED for _, reason in found) <= 7  # in a week
+
+
+def test_availability_after_an_outage_is_fine_within_an_hour() -> None:
+    measured = windows(failures(5, 0.002, 288) + failures(6, 0.5, 6) + failures(7, 0.002, 72))
+    (_, fired), (at, resolved) = told("availability", map(RULES["availability"], measured), 5 * MINUTE)
+    assert (fired, resolved) == (Reason.FIRED, Reason.RESOLVED)
+    assert 288 + 6 < at <= 288 + 6 + 12
+
+
 DAYTIME = (
     *(0.15, 0.12, 0.10, 0.10, 0.12, 0.18, 0.30, 0.50, 0.75, 0.92, 1.00, 0.98),
     *(0.85, 0.92, 1.00, 0.97, 0.88, 0.72, 0.55, 0.45, 0.38, 0.30, 0.24, 0.18),
