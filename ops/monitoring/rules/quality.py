@@ -82,7 +82,7 @@ def _judged(sample: QualitySample, pinned: Pinned, slide: Slide, *, dropped: boo
         value=value,
         limit=(1 - DROP) * pinned.mean,
         unit="score",
-        summary=_summary(value, pinned, slide if sliding else None),
+        summary=_summary(value, sample.window, pinned, slide if sliding else None),
         evidence=_evidence(sample, pinned, slide),
         near_limit=not breach and (-change > CLEAR_DROP or slide.statistic > slide.limit / 2),
     )
@@ -96,11 +96,11 @@ def _corrected(sample: QualitySample, pinned: Pinned, shift: Shift) -> QualitySa
     return replace(sample, mean=mean, days=tuple(days), shift=None)
 
 
-def _summary(value: float, pinned: Pinned, slide: Slide | None) -> Summary:
-    """Name the number: a drop's is the mean of 24 h, a slide's is where the line through its days stands."""
+def _summary(value: float, window: str, pinned: Pinned, slide: Slide | None) -> Summary:
+    """Name the number: a drop's is the mean of its window, a slide's is where the line through its days stands."""
     off = f"{compared(value, pinned.mean)} its baseline"
     if slide is None:
-        return Summary("Quality", f"{value:.3f} in 24 h, {off}", limit_words())
+        return Summary("Quality", f"{value:.3f} in {window.replace('_', ' ')}, {off}", limit_words())
     return Summary("Quality sliding", f"to {value:.3f}, {off}", limit_words(slide.days_left))
 
 
