@@ -13,6 +13,7 @@ from tasks.log_file import LogFile
 from tasks.read_rows import read_rows
 
 MOST_ITEMS = 100_000
+Lines = dict[tuple[str | None, ...], int]
 
 
 class WrongLine(InvalidValue):
@@ -30,7 +31,8 @@ def read_golden_set(name: str, address: str, *, answered: bool = False) -> list[
         InvalidValue: there is no item, or there are too many.
         NotFound, Unavailable: the file.
     """
-    items: dict[str, tuple[int, GoldenItem]] = {}
+    items: list[GoldenItem] = []
+    lines: Lines = {}
     wrong: list[WrongLine] = []
     read = 0
     for position, row in (each for rows in read_rows(LogFile(address)) for each in rows):
@@ -38,23 +40,30 @@ def read_golden_set(name: str, address: str, *, answered: bool = False) -> list[
         if read > MOST_ITEMS:
             raise InvalidValue(f"golden set {name}", f"{address} of more items", f"of at most {MOST_ITEMS:,} items")
         try:
-            item = _item(row, items, answered=answered)
-            items[item.item_id] = (position, item)
+            item = _item(row, answered=answered)
+            _check_own(item, item.answer if answered else None, position, lines)
+            items.append(item)
         except InvalidValue as error:
             wrong.append(WrongLine(position, error))
     if wrong:
         raise Incomplete(f"golden set {name} ({address})", read, wrong)
     if not items:
         raise InvalidValue(f"golden set {name}", address, "a file with items")
-    return [item for _, item in items.values()]
+    return items
 
 
-def _item(row: Any, before: dict[str, tuple[int, GoldenItem]], *, answered: bool) -> GoldenItem:
+def _item(row: Any, *, answered: bool) -> GoldenItem:
     if isinstance(row, InvalidValue):
         raise row
     item = golden_item(row)
-    if item.item_id in before:
-        raise InvalidValue("item_id", item.item_id, f"its own: line {before[item.item_id][0]} has it")
     if answered and item.answer is None:
         raise InvalidValue("answer", None, "there: a probe is judged as it is")
     return item
+
+
+def _check_own(item: GoldenItem, answer: str | None, position: int, lines: Lines) -> None:
+    """Refuse what a line before it asks, or is called; of the judge's probes many judge answers to one question."""
+    if (before := lines.setdefault(("query", item.query, answer), position)) != position:
+        raise InvalidValue("query", item.query, f"its own: line {before} has it")
+    if (before := lines.setdefault(("item_id", item.item_id), position)) != position:
+        raise InvalidValue("item_id", item.item_id, f"its own: line {before} has it")

@@ -5,6 +5,7 @@ Before it: `tasks/read_lines.py` cuts the file. After it: `tasks/import_evaluati
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,7 +32,7 @@ def read_rows(file: LogFile) -> Iterator[Iterator[tuple[int, Any]]]:
         if block.too_long:
             yield _too_long(block.lines)
         else:
-            yield _cells(block.lines, header) if is_csv else _lines(block.lines)
+            yield _cells(file, block.lines, header) if is_csv else _lines(block.lines)
 
 
 def _too_long(block: Lines) -> Iterator[tuple[int, Any]]:
@@ -43,12 +44,27 @@ def _too_long(block: Lines) -> Iterator[tuple[int, Any]]:
 def _lines(block: Lines) -> Iterator[tuple[int, Any]]:
     for row in block.rows():
         try:
-            yield row.position, msgspec.json.decode(row.raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            yield row.position, _decoded(row.raw)
+        except InvalidValue as error:
+            yield row.position, error
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             yield row.position, InvalidValue("line", row.raw[:60].decode(errors="replace"), f"JSON ({error})")
 
 
-def _cells(block: Lines, header: list[str]) -> Iterator[tuple[int, Any]]:
+def _decoded(raw: bytes) -> Any:
+    """Return what a line says; an object that has a name twice does not say which value it means."""
+    row = msgspec.json.decode(raw)
+    json.loads(raw, object_pairs_hook=_check_names)
+    return row
+
+
+def _check_names(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) < len(pairs):
+        twice = next(name for at, (name, _) in enumerate(pairs) if name in dict(pairs[:at]))
+        raise InvalidValue(twice, [value for name, value in pairs if name == twice], "given once in an object")
+
+
+def _cells(file: LogFile, block: Lines, header: list[str]) -> Iterator[tuple[int, Any]]:
     """Yield rows as what their filled cells say; the file's first row is put into `header`."""
     for row in block.rows(record_sizes(block.raw)):
         try:
@@ -59,13 +75,13 @@ def _cells(block: Lines, header: list[str]) -> Iterator[tuple[int, Any]]:
         if header:
             yield row.position, _named(header, cells)
         else:
-            header += _checked_header(cells)
+            header += _checked_header(file, cells)
 
 
-def _checked_header(cells: list[str]) -> list[str]:
+def _checked_header(file: LogFile, cells: list[str]) -> list[str]:
     twice = sorted({name for name in cells if name and cells.count(name) > 1})
     if twice:
-        raise InvalidValue("header", ", ".join(twice), "a row that names each column once")
+        raise InvalidValue(f"header of {file.address}", ", ".join(twice), "a row that names each column once")
     return cells
 
 

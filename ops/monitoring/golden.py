@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -98,12 +98,9 @@ def _pattern(row: Mapping[str, Any]) -> str | None:
 def _expected(given: Any) -> dict[str, int]:
     if given is None:
         return {}
-    if isinstance(given, str):
-        grades: dict[str, Any] = dict(_graded(part) for part in _parts(given))
-    else:
-        grades = _named("expected", given, 1)
+    pairs = [_graded(part) for part in _parts(given)] if isinstance(given, str) else _named("expected", given, 1)
+    grades = _each_once("expected", pairs)
     for document, grade in grades.items():
-        _check_name("expected", document)
         if not isinstance(grade, int) or isinstance(grade, bool) or not 0 <= grade <= MOST_RELEVANT:
             raise InvalidValue(f"expected.{document}", grade, f"a whole relevance between 0 and {MOST_RELEVANT}")
     if not any(grades.values()):
@@ -111,10 +108,20 @@ def _expected(given: Any) -> dict[str, int]:
     return grades
 
 
-def _graded(part: str) -> tuple[str, int]:
-    """Read `doc-1=2`; what does not end in a number is all name."""
+def _graded(part: str) -> tuple[str, Any]:
+    """Read `doc-1=2`; what does not end in a number is all name, and a number that is no relevance is no name."""
     name, _, grade = part.rpartition("=")
-    return (name, int(grade)) if name and re.fullmatch(r"[0-9]{1,9}", grade) else (part, 1)
+    if not name or not _is_number(grade):
+        return part, 1
+    return name, int(grade) if re.fullmatch(r"[0-9]{1,9}", grade) else grade
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _tags(given: Any) -> dict[str, str]:
@@ -122,11 +129,9 @@ def _tags(given: Any) -> dict[str, str]:
         return {}
     if isinstance(given, str):
         given = _parts(given)
-    if isinstance(given, list):
-        given = dict(_tag(part) for part in given)
-    tags: dict[str, Any] = _named("tags", given, _YES)
+    pairs = [_tag(part) for part in given] if isinstance(given, list) else _named("tags", given, _YES)
+    tags = _each_once("tags", pairs)
     for name, value in tags.items():
-        _check_name("tags", name)
         if not isinstance(value, str):
             raise InvalidValue(f"tags.{name}", value, "a text")
         check_text(f"tags.{name}", value)
@@ -138,15 +143,24 @@ def _tag(part: Any) -> tuple[Any, str]:
     return name, value or _YES
 
 
-def _named(field: str, given: Any, usual: object) -> dict[Any, Any]:
-    """Return an object as it is, and a list as an object of one usual value."""
+def _named(field: str, given: Any, usual: object) -> list[tuple[Any, Any]]:
+    """Return an object's names with their values, and those of a list with one usual value."""
     if isinstance(given, Mapping):
-        return dict(given)
+        return list(given.items())
     if isinstance(given, list):
-        for name in given:
-            _check_name(field, name)
-        return dict.fromkeys(given, usual)
+        return [(name, usual) for name in given]
     raise InvalidValue(field, given, "an object, a list or a text with a semicolon between its parts")
+
+
+def _each_once(field: str, pairs: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
+    """Return names with their values; of a name that is there twice nobody knows which value is meant."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        _check_name(field, name)
+        if name in found:
+            raise InvalidValue(field, name, "named once")
+        found[name] = value
+    return found
 
 
 def _parts(text: str) -> list[str]:

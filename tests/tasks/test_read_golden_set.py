@@ -54,9 +54,72 @@ def test_every_wrong_line_is_named_and_nothing_is_read(tmp_path: Path) -> None:
     told = str(caught.value)
     assert told.startswith(f"golden set faq ({address}): 4 of 5 failed: line 2, line: '{{half' is not JSON")
     assert "; line 4, query: '' is not a non-empty text; " in told
-    assert "line 5, item_id: " in told
-    assert "is not its own: line 1 has it; line 6, field: 'k' is not one of" in told
+    assert "; line 5, query: 'How long?' is not its own: line 1 has it; line 6, field: 'k' is not one of" in told
     assert not caught.value.retryable
+
+
+TWICE: dict[str, tuple[tuple[str, ...], str]] = {
+    "a question of two names": (
+        ('{"item_id": "a", "query": "Why?"}', '{"item_id": "b", "query": "Why?"}'),
+        "line 2, query: 'Why.' is not its own: line 1 has it",
+    ),
+    "a name of two questions": (
+        ('{"item_id": "a", "query": "Why?"}', '{"item_id": "a", "query": "How?"}'),
+        "line 2, item_id: 'a' is not its own: line 1 has it",
+    ),
+    "a field": (
+        ('{"query": "Why?"}', '{"query": "How?", "reference": "a", "reference": "b"}'),
+        r"line 2, reference: \['a', 'b'\] is not given once in an object",
+    ),
+    "a document of an object": (
+        ('{"query": "Why?", "expected": {"d": 2, "e": 1, "d": 0}}',),
+        r"line 1, d: \[2, 0\] is not given once in an object",
+    ),
+    "a document of a list": (
+        ('{"query": "Why?", "expected": ["d", "d"]}',), "line 1, expected: 'd' is not named once"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "reason"), TWICE.values(), ids=TWICE)
+def test_what_is_there_twice_is_refused(tmp_path: Path, lines: tuple[str, ...], reason: str) -> None:
+    with pytest.raises(Incomplete, match=f"1 of {len(lines)} failed: {reason}"):
+        read_golden_set("faq", write(tmp_path / "golden.jsonl", "\n".join(lines)))
+
+
+def test_file_of_windows_is_read(tmp_path: Path) -> None:
+    for name, text in (("golden.jsonl", JSONL), ("golden.csv", CSV)):
+        ours = read_golden_set("faq", write(tmp_path / name, text))
+        theirs = read_golden_set("faq", write(tmp_path / name, "\ufeff" + text.replace("\n", "\r\n")))
+        assert [item.expected for item in theirs] == [item.expected for item in ours]
+        assert [item.query.replace("\r\n", "\n") for item in theirs] == [item.query for item in ours]
+
+
+COLUMNS: dict[str, tuple[str, str]] = {
+    "a column that is none": ("query,notes\nWhy?,old\n", "line 2, field: 'notes' is not one of item_id, query"),
+    "no question": ("item_id,reference\na,b\n", "line 2, query: None is not a non-empty text"),
+    "a cell too many": ("query,reference\nWhy?,a,b\n", "line 2, line: 'Why.,a,b' is not a row of at most 2 cells"),
+    "no number": ("query,expected\nWhy?,d=nan\n", "line 2, expected.d: 'nan' is not a whole relevance"),
+    "an open quote": ('query,reference\n"Why?,a\n', "line 2, line: .* is not one CSV record"),
+    "a question without end": (f"query\n{'x' * 10_000_000}\n", "line 2, query: 'x{198}… is not a text of at most"),
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), COLUMNS.values(), ids=COLUMNS)
+def test_row_of_a_csv_that_is_no_item_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(Incomplete, match=f"1 of 1 failed: {reason}"):
+        read_golden_set("faq", write(tmp_path / "golden.csv", text))
+
+
+def test_row_without_its_last_cells_is_an_item(tmp_path: Path) -> None:
+    (item,) = read_golden_set("faq", write(tmp_path / "golden.csv", "query,reference,tags\nWhy?\n"))
+    assert (item.query, item.reference, item.tags) == ("Why?", None, {})
+
+
+def test_header_that_names_a_column_twice_is_told_with_its_file(tmp_path: Path) -> None:
+    address = write(tmp_path / "golden.csv", "query,query\nWhy?,How?\n")
+    with pytest.raises(InvalidValue, match=f"header of {address}: 'query' is not a row that names each column once"):
+        read_golden_set("faq", address)
 
 
 def test_csv_names_the_line_where_a_record_begins(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ EXPECTED: dict[str, tuple[Any, dict[str, int]]] = {
     "a list of documents": (["doc-1", "doc-9"], {"doc-1": 1, "doc-9": 1}),
     "a cell of a CSV": ("doc-1=2; doc-9;", {"doc-1": 2, "doc-9": 1}),
     "an address in a cell": ("https://docs.example/?page=backups", {"https://docs.example/?page=backups": 1}),
+    "a name with a sign": ("a=b", {"a=b": 1}),
     "not said": (None, {}),
 }
 TAGS: dict[str, tuple[Any, dict[str, str]]] = {
@@ -42,10 +43,18 @@ WRONG: dict[str, tuple[Any, str]] = {
     "less than nothing": ({**QUERY, "expected": {"d": -1}}, "expected.d: -1 is not a whole relevance between 0"),
     "more than there is": ({**QUERY, "expected": "d=1001"}, "expected.d: 1001 is not .* between 0 and 1000"),
     "nothing that is relevant": ({**QUERY, "expected": {"d": 0}}, "of which one at least is relevant"),
+    "less than nothing in a cell": ({**QUERY, "expected": "d=-1"}, "expected.d: '-1' is not a whole relevance"),
+    "half a relevance in a cell": ({**QUERY, "expected": "d=0.5"}, "expected.d: '0.5' is not a whole relevance"),
+    "no number in a cell": ({**QUERY, "expected": "d=NaN"}, "expected.d: 'NaN' is not a whole relevance"),
+    "a relevance without end": ({**QUERY, "expected": "d=9999999999"}, "expected.d: '9999999999' is not a whole"),
+    "a document twice": ({**QUERY, "expected": ["d", "e", "d"]}, "expected: 'd' is not named once"),
+    "a document twice in a cell": ({**QUERY, "expected": "d=2;d=1"}, "expected: 'd' is not named once"),
     "no documents": ({**QUERY, "expected": []}, "of which one at least is relevant"),
     "a tag that is a number": ({**QUERY, "tags": {"page": 7}}, "tags.page: 7 is not a text"),
     "a list of numbers for tags": ({**QUERY, "tags": [7]}, "tags: 7 is not named"),
     "a tag without a name": ({**QUERY, "tags": "=de"}, "tags: '' is not named"),
+    "a tag of two values": ({**QUERY, "tags": ["language=de", "language=en"]}, "tags: 'language' is not named once"),
+    "a question without end": ({"query": "x" * 10_000_000}, "query: 'x{198}… is not a text of at most 200,000"),
     "tags by number": ({**QUERY, "tags": 7}, "tags: 7 is not an object"),
 }
 
