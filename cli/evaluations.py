@@ -58,38 +58,39 @@ def run(sets: tuple[str, ...], as_json: bool) -> None:
 
 @command.command("show")
 @click.argument("name", required=False, metavar="[RUN]")
-@click.option("--texts", is_flag=True, help="Show the answers too.")
+@click.argument("items", nargs=-1, metavar="[ITEM]...")
+@click.option("--texts", is_flag=True, help="Show the beginnings of questions and answers, which are redacted else.")
+@click.option("--full", is_flag=True, help="Show them whole.")
 @as_json
-def show(name: str | None, texts: bool, as_json: bool) -> None:
-    """Show the newest runs; of a RUN, or the newest one of a set, its failed calls and its lowest scores.
+def show(name: str | None, items: tuple[str, ...], texts: bool, full: bool, as_json: bool) -> None:
+    """Show the newest runs; of a RUN, or the newest one of a set, its worst items, or each ITEM.
+
+    A run is interrupted when its process is gone: within a day the next run goes on with it. Of an item it shows what
+    was asked and expected, what came back, how that was marked, what the judge said, and what each call cost.
 
     \b
     Example:
       watchkeeper evaluations show
       watchkeeper evaluations show faq --texts
+      watchkeeper evaluations show faq backups --full
     """
     from tasks.load_settings import load_settings
     from tasks.resources import open_database
-    from tasks.show_evaluations import (
-        CALL_COLUMNS,
-        NEWEST,
-        RUN_COLUMNS,
-        as_document,
-        call_document,
-        call_row,
-        run_row,
-        worst,
-    )
+    from tasks.show_evaluations import NEWEST, RUN_COLUMNS, as_document, run_row
+    from tasks.show_items import COLUMNS, CUT, REDACTED, WHOLE, call_document, item_rows, items_of
     from tasks.stores import evaluation_runs as store
 
-    settings = load_settings()
+    settings, now = load_settings(), datetime.now(UTC)
     with open_database(settings) as engine, engine.connect() as connection:
-        of_one = [store.one_run(connection, settings.tenant, name)] if name else None
-        runs = of_one or store.newest(connection, settings.tenant, NEWEST)
+        of_one = [store.one_run(connection, settings.tenant, name, now)] if name else None
+        runs = of_one or store.newest(connection, settings.tenant, NEWEST, now)
         calls = store.calls(connection, settings.tenant, runs[0].run_id) if of_one else []
+    found = items_of(calls, items)
     if as_json:
+        chosen = [call for some in found for call in some] if items else calls
         told = [as_document(each) for each in runs]
-        print_json({**told[0], "calls": [call_document(call, texts=texts) for call in calls]} if of_one else told)
+        each = [call_document(call, texts=texts or full) for call in chosen]
+        print_json({**told[0], "calls": each} if of_one else told)
         return
     if not runs:
         say("no evaluation was run yet")
@@ -97,4 +98,5 @@ def show(name: str | None, texts: bool, as_json: bool) -> None:
     print_table("", RUN_COLUMNS, (run_row(each) for each in runs))
     if of_one:
         say()
-        print_table("", CALL_COLUMNS, (call_row(call, texts=texts) for call in worst(calls)))
+        shown = WHOLE if full else CUT if texts else REDACTED
+        print_table("", COLUMNS, (row for some in found for row in item_rows(some, shown)))

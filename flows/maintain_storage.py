@@ -23,6 +23,7 @@ def maintain_storage(as_of: datetime | None = None) -> Any:
     with watch(as_of) as w:
         tasks.make_partitions(w.engine, w.settings, w.now)
         dropping = tasks.drop_old_days(w.engine, w.settings, w.now, return_state=True)
+        tasks.abandon_evaluations(w.engine, w.settings, w.now)
         deleted = tasks.delete_expired(w.engine, w.settings, w.now)
         tasks.analyze_yesterday(w.engine, w.now)
         found = measure_storage(w.engine, w.settings, w.now)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import httpx
 import msgspec
@@ -24,9 +25,9 @@ from tasks.settings import Endpoint
 MOST_BYTES = 16 * 1024 * 1024  # of one answer
 _SHOWN = 300
 _TOO_MANY = 429
-_MOST_TOKENS = 2**31
+_MOST_TOKENS = 10_000_000  # of a call: no model takes more at once
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-T = TypeVar("T")
+_NOTHING = msgspec.Raw(b"null")
 
 
 class _CachedTokens(msgspec.Struct):
@@ -45,6 +46,12 @@ class Usage(msgspec.Struct, frozen=True):
         """Of the prompt's, those that the vendor had in its cache."""
         return (self.prompt_tokens_details and self.prompt_tokens_details.cached_tokens) or 0
 
+    def is_possible(self, text: str) -> bool:
+        """Whether a call can have taken that: something was asked, and a text that came took tokens."""
+        counts = (self.prompt_tokens, self.completion_tokens, self.cached_tokens)
+        is_told = self.prompt_tokens != 0 and bool(self.completion_tokens or not text)
+        return is_told and all(count is None or 0 <= count <= _MOST_TOKENS for count in counts)
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -55,6 +62,7 @@ class Reply:
     documents: tuple[str, ...] | None = None
     vectors: tuple[tuple[float, ...], ...] = ()
     usage: Usage | None = None
+    claim: str | None = None  # a usage that is told, and cannot be
     detail: str | None = None
 
 
@@ -88,7 +96,7 @@ class _Documents(msgspec.Struct):
 
 
 class _Used(msgspec.Struct):
-    usage: Usage | None = None
+    usage: msgspec.Raw = _NOTHING
 
 
 @dataclass(slots=True)
@@ -142,12 +150,11 @@ def _kind(error: Exception) -> Outcome:
 def _read(answer: httpx.Response, read: Callable[[bytes], Reply]) -> Reply:
     if not answer.is_success:
         return Reply(_refusal(answer.status_code), detail=_short(f"{answer.status_code} {hidden(answer)}"))
-    usage = _usage(answer.content)
     try:
         reply = read(answer.content)
     except (msgspec.DecodeError, InvalidValue, UnicodeDecodeError, RecursionError) as error:
-        return Reply(Outcome.GARBAGE, usage=usage, detail=_short(str(error)))
-    return Reply(Outcome.OK, reply.text, reply.documents, reply.vectors, usage)
+        reply = Reply(Outcome.GARBAGE, detail=_short(str(error)))
+    return _with_usage(reply, answer.content)
 
 
 def _refusal(status: int) -> Outcome:
@@ -156,21 +163,27 @@ def _refusal(status: int) -> Outcome:
     return Outcome.SERVER_ERROR if status >= 500 else Outcome.REFUSED
 
 
-def _usage(content: bytes) -> Usage | None:
-    """Return what it took where that can be read, whatever else the answer is."""
+def _with_usage(reply: Reply, content: bytes) -> Reply:
+    """Add what it took where that can be read, whatever else the answer is; what cannot be is no more than a claim."""
     try:
-        usage = msgspec.json.decode(content, type=_Used).usage
+        told = msgspec.json.decode(content, type=_Used).usage
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    counts = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens) if usage else ()
-    return usage if usage and all(count is None or 0 <= count <= _MOST_TOKENS for count in counts) else None
+        return reply
+    with suppress(msgspec.DecodeError, RecursionError):
+        usage = msgspec.json.decode(told, type=Usage | None)
+        if usage is None or usage.is_possible(reply.text):
+            return replace(reply, usage=usage)
+    return replace(reply, claim=_short(bytes(told).decode(errors="replace")))
 
 
 def _text(content: bytes) -> Reply:
     choices = msgspec.json.decode(content, type=_Completion).choices
     if not choices:
         raise InvalidValue("choices", [], "an answer")
-    return Reply(Outcome.OK, text=_UNSTORABLE.sub("\ufffd", choices[0].message.content))
+    text = choices[0].message.content
+    if not text.strip():
+        return Reply(Outcome.EMPTY, detail=f"a text of {len(text):,} blanks")
+    return Reply(Outcome.OK, text=_UNSTORABLE.sub("\ufffd", text))
 
 
 def _vectors(count: int) -> Callable[[bytes], Reply]:

@@ -21,8 +21,9 @@ import httpx
 import sqlalchemy as sa
 
 from ops.errors import InvalidValue
+from ops.money import usd
 from ops.monitoring import retrieval
-from ops.monitoring.evaluation_calls import Outcome, Step, charge
+from ops.monitoring.evaluation_calls import Outcome, Step, charge, is_believed
 from ops.monitoring.golden import GoldenItem
 from ops.monitoring.rubric import judge_messages, read_verdict
 from ops.monitoring.scorers import PATTERN, SIMILARITY, Scorer, score_answer, similarity
@@ -165,7 +166,7 @@ class Evaluator:
         with self.one_is_back:
             while not self.is_stopped:
                 with self.engine.begin() as connection:
-                    if store.reserve(connection, self.run, item.item_id, step, reserved):
+                    if store.reserve(connection, self.run, item, step, reserved):
                         self.on_their_way += 1
                         return True
                 if self.on_their_way == 0:
@@ -178,15 +179,26 @@ class Evaluator:
         self, item: GoldenItem, step: Step, reserved: Decimal, reply: Reply, score: Callable[[GoldenItem, Reply], Marks]
     ) -> str | None:
         outcome, detail, marks = _scored(item, reply, score)
-        cost, is_assumed = charge(outcome, reserved, self.asked[step].tariff.settle(reply.usage))
+        told, claim = self._told(step, reply)
+        cost, is_assumed = charge(outcome, reserved, told)
         answer = json.dumps(reply.documents) if reply.documents is not None else reply.text
         settled = store.Settled(
             outcome=outcome, cost_usd=cost, is_assumed=is_assumed, answer=answer if outcome is Outcome.OK else None,
-            detail=detail, scores=[self._as_score(item, metric, value) for metric, value in marks.items()],
+            detail=detail, claim=claim, scores=[self._as_score(item, metric, value) for metric, value in marks.items()],
         )  # fmt: skip
         with self.engine.begin() as connection:
             store.settle(connection, self.run, item.item_id, step, settled)
         return settled.answer
+
+    def _told(self, step: Step, reply: Reply) -> tuple[Decimal | None, str | None]:
+        """Return what the answer says that it cost, or what it says and nobody believes."""
+        tariff, usage = self.asked[step].tariff, reply.usage
+        told = tariff.settle(usage)
+        if usage is None or told is None:
+            return None, reply.claim
+        if is_believed(told, tariff.endpoint.usd_per_call, self.plan.budget_usd):
+            return told, None
+        return None, f"{usd(told)} for {usage.prompt_tokens or 0:,} and {usage.completion_tokens or 0:,} tokens"
 
     def _as_score(self, item: GoldenItem, metric: str, value: float) -> Score:
         plan, named = self.plan, f"{self.plan.prefix}{metric}"

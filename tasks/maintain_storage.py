@@ -17,7 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from ops.errors import Unavailable
 from ops.window import floor_day
 from tasks.settings import Settings
-from tasks.stores import retention, usage
+from tasks.stores import evaluation_runs, retention, usage
 
 KEEP_CHUNKS = timedelta(days=90)  # long after anybody resumes a backfill
 _DAY = timedelta(days=1)
@@ -69,19 +69,27 @@ def _drop(engine: sa.Engine, tenant: str, day: datetime) -> bool:
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def delete_expired(engine: sa.Engine, settings: Settings, now: datetime) -> dict[str, int]:
-    """Delete old rejects, expired vectors, parts of old backfills, and texts whose events are gone; say how many."""
+    """Delete what is old, expired or of events that are gone, and say how many of each."""
     tenant = settings.tenant
     with engine.connect() as connection:
         present = retention.present(connection, now)
-    before = present - settings.storage.keep_rejects_days * _DAY
+    keep = settings.storage
     deleted = {
-        "rejects": retention.delete_rejects(engine, tenant, before),
+        "rejects": retention.delete_rejects(engine, tenant, present - keep.keep_rejects_days * _DAY),
+        "answers": retention.forget_evaluated(engine, tenant, present - keep.keep_answers_days * _DAY),
         "vectors": retention.delete_expired_vectors(engine, tenant, present),
         "chunks": retention.delete_chunks(engine, tenant, present - KEEP_CHUNKS),
     }
-    if settings.storage.keep_events_days is not None:  # without, every text still has its event
+    if keep.keep_events_days is not None:  # without, every text still has its event
         deleted["texts"] = retention.delete_unused_texts(engine, tenant)
     return deleted
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def abandon_evaluations(engine: sa.Engine, settings: Settings, now: datetime) -> int:
+    """Close the evaluation runs that were interrupted too long ago to be gone on with, and say how many."""
+    with engine.begin() as connection:
+        return evaluation_runs.abandon(connection, settings.tenant, retention.present(connection, now))
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)

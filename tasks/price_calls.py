@@ -49,8 +49,8 @@ class Tariff:
         return stored(max(_most(card, size, output) for card in found))
 
     def settle(self, usage: Usage | None) -> Decimal | None:
-        """Return what a call cost by its usage; None where that is not told."""
-        if usage is None or usage.prompt_tokens is None:
+        """Return what a call cost by its usage; None where that is not told, or the endpoint is free."""
+        if usage is None or usage.prompt_tokens is None or self.endpoint.usd_per_call == 0:
             return None
         event = UsageEvent(
             event_id="evaluation", occurred_at=self.now, vendor=self.endpoint.vendor, model=self._model,

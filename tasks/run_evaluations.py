@@ -49,7 +49,7 @@ def run_set(
             with engine.begin() as connection:
                 store.finish(connection, settings.tenant, run.run_id, state, clock())
         with engine.connect() as connection:
-            return store.one_run(connection, settings.tenant, run.run_id)
+            return store.one_run(connection, settings.tenant, run.run_id, clock())
 
 
 @task(name="run_evaluation", cache_policy=NO_CACHE, persist_result=False)

@@ -5,7 +5,7 @@ Before it: `tasks/run_evaluations.py`. After it: the flow's artifact, and `watch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,14 +16,11 @@ from ops.plain_text import markdown_cell
 from tasks.run_evaluations import Ran
 from tasks.settings import PROBE_SET
 
-RUN_COLUMNS = ("Run", "State", "Items#", "Scored", "Failed calls", "Cost#")
-CALL_COLUMNS = ("Item", "Step", "Outcome", "Scores", "Cost#", "")
+RUN_COLUMNS = ("Run", "State", "Scored", "Cost")
 NEWEST = 20  # runs that are shown
-WORST = 20  # calls of a run that are shown
-SHOWN = 200  # characters of an answer, or of what went wrong
 _SAID = (
     "A failed call says nothing of quality: it is counted by its kind, and has no score. Assumed is the reserved price "
-    "of calls whose answer never came, or does not tell what it took; no call is made twice.\n"
+    "of calls whose answer never came, or does not tell what it took, or what nobody believes; no call is made twice.\n"
 )
 
 
@@ -34,10 +31,16 @@ def as_document(run: sa.Row[Any]) -> dict[str, Any]:
 
 
 def run_row(run: sa.Row[Any]) -> tuple[str, ...]:
-    """Write a run as a line of a table."""
+    """Write a run as a line of a table: few columns, so that a narrow terminal breaks no name."""
     marks = [f"{metric} {told['mean']:.3f} (n = {told['n']:,})" for metric, told in (run.results or {}).items()]
     scored = "; ".join(marks) or ("unknown: nothing was scored" if run.results is not None else "")
-    return run.run_id, run.state, f"{run.items:,}", scored, "; ".join(failures(run)), _cost(run)
+    return run.run_id, "; ".join([_state(run), *failures(run)]), scored, _cost(run)
+
+
+def _state(run: sa.Row[Any]) -> str:
+    items = f"{run.items:,}" if run.begun is None else f"{run.begun:,} of {run.items:,}"
+    resumes = ", resumes at the next run" if run.state == "interrupted" else ""
+    return f"{run.state}, {items} items{resumes}"
 
 
 def failures(run: sa.Row[Any]) -> list[str]:
@@ -59,7 +62,8 @@ def not_asked(run: sa.Row[Any]) -> int | None:
 
 def _cost(run: sa.Row[Any]) -> str:
     assumed = f", {usd(run.assumed_usd)} of it assumed" if run.assumed_usd else ""
-    return f"{usd(run.spent_usd)} of {usd(run.budget_usd)}{assumed}"
+    claims = f"; usage of {run.claims:,} calls is not believed" if run.claims else ""
+    return f"{usd(run.spent_usd)} of {usd(run.budget_usd)}{assumed}{claims}"
 
 
 def headline(runs: Sequence[sa.Row[Any]]) -> str:
@@ -71,28 +75,9 @@ def headline(runs: Sequence[sa.Row[Any]]) -> str:
     return f"{len(runs)} sets run: {scored:,} scores, {failed:,} failed calls, {spent}"
 
 
-def worst(calls: Iterable[sa.Row[Any]]) -> list[sa.Row[Any]]:
-    """Return the calls that failed, then those with the lowest marks."""
-    return sorted(calls, key=lambda call: (call.outcome == Outcome.OK, min(call.scores.values(), default=2.0)))[:WORST]
-
-
-def call_document(call: sa.Row[Any], *, texts: bool) -> dict[str, Any]:
-    """Return a call as JSON has it; its answer only with `texts`."""
-    hidden = ("tenant_id", "run_id") if texts else ("tenant_id", "run_id", "answer")
-    return {name: value for name, value in call._mapping.items() if name not in hidden}
-
-
-def call_row(call: sa.Row[Any], *, texts: bool) -> tuple[str, ...]:
-    """Write a call as a line of a table; its answer only with `texts`."""
-    marks = ", ".join(f"{metric} {value:.3f}" for metric, value in call.scores.items())
-    cost = f"{usd(call.cost_usd)}{' (assumed)' if call.is_assumed else ''}"
-    said = call.detail or (call.answer if texts else "") or ""
-    return call.item_id, call.step, call.outcome or "on its way", marks, cost, said[:SHOWN]
-
-
 def report_markdown(done: Ran) -> str:
     """Write the artifact."""
-    head = "| " + " | ".join(name.rstrip("#") for name in RUN_COLUMNS) + " |\n|" + "---|" * len(RUN_COLUMNS) + "\n"
+    head = "| " + " | ".join(RUN_COLUMNS) + " |\n|" + "---|" * len(RUN_COLUMNS) + "\n"
     rows = "".join(f"| {' | '.join(map(markdown_cell, run_row(run)))} |\n" for run in done.runs)
     wrong = "".join(f"\nNot run: {markdown_cell(str(failure))}\n" for failure in done.failures)
     return f"# Evaluation runs\n\n{head}{rows}{wrong}\n{_SAID}"

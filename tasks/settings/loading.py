@@ -51,6 +51,7 @@ class Storage(Group):
     # 31 days: a row that old must still be known again. Baselines and projections read roll-ups.
     keep_events_days: Annotated[int | None, Field(le=36_500), AfterValidator(_enough_days)] = None  # None: all
     keep_rejects_days: int = Field(default=90, ge=1, le=36_500)
+    keep_answers_days: int = Field(default=90, ge=1, le=36_500)  # and questions, of evaluation runs: scores stay
     ahead_days: int = Field(default=7, ge=1, le=366)  # partitions that are made before they are needed
 
 

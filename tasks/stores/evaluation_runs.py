@@ -14,15 +14,27 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from ops.errors import NotFound, Unavailable
 from ops.monitoring.evaluation_calls import Outcome, Step
+from ops.monitoring.golden import GoldenItem
 from ops.scores import Score
 from tasks.stores import ingest
 from tasks.stores.tables import evaluation_calls, evaluation_runs
 
 RESUMABLE = timedelta(days=1)  # an older run is abandoned: what is asked today is another measure
+_IS_HELD: sa.ColumnElement[bool] = sa.literal_column(
+    """EXISTS (
+    SELECT FROM pg_locks -- the lock of `held`
+     WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND CAST(classid AS bigint) << 32 | CAST(objid AS bigint)
+         = hashtextextended('watchkeeper.evaluation/' || evaluation_runs.tenant_id || '/' || evaluation_runs.name, 0)
+)""",
+    sa.Boolean,
+)
 _runs, _calls = evaluation_runs.c, evaluation_calls.c
 
 
@@ -45,6 +57,7 @@ class Settled:
     is_assumed: bool
     answer: str | None = None
     detail: str | None = None
+    claim: str | None = None  # a usage that is not believed
     scores: Sequence[Score] = ()
 
 
@@ -97,17 +110,22 @@ def _interrupt(connection: sa.Connection, tenant: str, run_id: str) -> None:
     )
 
 
-def reserve(connection: sa.Connection, run: Run, item_id: str, step: Step, usd: Decimal) -> bool:
-    """Write down a call that is about to be made; False when the budget has no room for it."""
+def reserve(connection: sa.Connection, run: Run, item: GoldenItem, step: Step, usd: Decimal) -> bool:
+    """Write down a call that is about to be made, the first of an item with what the item says.
+
+    False when the budget has no room for it.
+    """
     has_room = connection.execute(
         sa.update(evaluation_runs)
         .where(_runs.tenant_id == run.tenant, _runs.run_id == run.run_id, _runs.spent_usd + usd <= _runs.budget_usd)
         .values(spent_usd=_runs.spent_usd + usd)
     ).rowcount
     if has_room:
-        key = {"tenant_id": run.tenant, "run_id": run.run_id, "item_id": item_id, "step": step}
+        key = {"tenant_id": run.tenant, "run_id": run.run_id, "item_id": item.item_id, "step": step}
         costs = {"reserved_usd": usd, "cost_usd": usd, "is_assumed": False, "scores": {}}
-        connection.execute(sa.insert(evaluation_calls).values(**key, **costs))
+        is_first = step is Step.ANSWER or item.answer is not None
+        said = {name: value for name, value in msgspec.to_builtins(item).items() if value} if is_first else None
+        connection.execute(sa.insert(evaluation_calls).values(**key, **costs, item=said))
     return bool(has_room)
 
 
@@ -123,7 +141,7 @@ def settle(connection: sa.Connection, run: Run, item_id: str, step: Step, settle
         .where(_calls.step == step, _calls.outcome.is_(None))
         .values(
             outcome=settled.outcome, cost_usd=settled.cost_usd, is_assumed=settled.is_assumed, answer=settled.answer,
-            detail=settled.detail, scores={score.metric: score.value for score in settled.scores},
+            detail=settled.detail, claim=settled.claim, scores={score.metric: score.value for score in settled.scores},
         ).returning(_calls.reserved_usd)
     ).one_or_none()  # fmt: skip
     if found is None:
@@ -154,10 +172,18 @@ def finish(connection: sa.Connection, tenant: str, run_id: str, state: str, now:
     )
     results = {key: {"n": n, "mean": mean} for key, n, mean in connection.execute(means.order_by(marks.c.key))}
     assumed = sa.select(sa.func.coalesce(sa.func.sum(_calls.cost_usd), 0)).where(*mine, _calls.is_assumed)
+    claims = sa.select(sa.func.count(_calls.claim)).where(*mine)
     connection.execute(
         sa.update(evaluation_runs)
         .where(_runs.tenant_id == tenant, _runs.run_id == run_id)
-        .values(state=state, finished_at=now, outcomes=outcomes, results=results, assumed_usd=assumed.scalar_subquery())
+        .values(
+            state=state,
+            finished_at=now,
+            outcomes=outcomes,
+            results=results,
+            assumed_usd=assumed.scalar_subquery(),
+            claims=claims.scalar_subquery(),
+        )
     )
 
 
@@ -167,22 +193,49 @@ def calls(connection: sa.Connection, tenant: str, run_id: str) -> list[sa.Row[An
     return list(connection.execute(mine.order_by(_calls.item_id, _calls.step)))
 
 
-def one_run(connection: sa.Connection, tenant: str, name: str) -> sa.Row[Any]:
-    """Return a run by its id, or the newest of a set.
+def one_run(connection: sa.Connection, tenant: str, name: str, now: datetime) -> sa.Row[Any]:
+    """Return a run by its id, or the newest of a set, as it stands now.
 
     Raises:
         NotFound: neither is there.
     """
-    query = _select(tenant, sa.or_(_runs.run_id == name, _runs.name == name)).limit(1)
+    query = _standing(tenant, now, sa.or_(_runs.run_id == name, _runs.name == name)).limit(1)
     found = connection.execute(query).one_or_none()
     if found is None:
         raise NotFound("evaluation run", name, "`watchkeeper evaluations show` lists them")
     return found
 
 
-def newest(connection: sa.Connection, tenant: str, most: int) -> list[sa.Row[Any]]:
-    """Return the newest runs, the last one first."""
-    return list(connection.execute(_select(tenant).limit(most)))
+def newest(connection: sa.Connection, tenant: str, most: int, now: datetime) -> list[sa.Row[Any]]:
+    """Return the newest runs as they stand now, the last one first."""
+    return list(connection.execute(_standing(tenant, now).limit(most)))
+
+
+def abandon(connection: sa.Connection, tenant: str, now: datetime) -> int:
+    """Close the runs that nobody goes on with any more, and return how many."""
+    found = connection.execute(_standing(tenant, now, _runs.state == "running")).all()
+    forgotten = [run.run_id for run in found if run.state == "abandoned"]
+    for run_id in forgotten:
+        _interrupt(connection, tenant, run_id)
+        finish(connection, tenant, run_id, "abandoned", now)
+    return len(forgotten)
+
+
+def _standing(tenant: str, now: datetime, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """Select runs with the state that they are in: of those that are not closed only one that is held is running.
+
+    `begun` is how many of its items have an answer, or a failure; NULL once it is closed.
+    """
+    is_open = _runs.state == "running"
+    mine = (_calls.tenant_id == _runs.tenant_id, _calls.run_id == _runs.run_id, _calls.outcome.is_not(None))
+    begun = sa.select(sa.func.count(_calls.item_id.distinct())).where(*mine).scalar_subquery()
+    state = sa.case(
+        (sa.not_(is_open), _runs.state), (_IS_HELD, "running"),
+        (_runs.started_at > now - RESUMABLE, "interrupted"), else_="abandoned",
+    )  # fmt: skip
+    told = [column for column in _runs if column.name != "state"]
+    found = sa.select(*told, state.label("state"), sa.case((is_open, begun)).label("begun"))
+    return found.where(_runs.tenant_id == tenant, *conditions).order_by(_runs.started_at.desc(), _runs.run_id)
 
 
 def _select(tenant: str, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:

@@ -12,7 +12,16 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from tasks.stores import usage
-from tasks.stores.tables import embedding_cache, ingest_chunks, prompt_texts, usage_events, usage_rejects, watermarks
+from tasks.stores.tables import (
+    embedding_cache,
+    evaluation_calls,
+    evaluation_runs,
+    ingest_chunks,
+    prompt_texts,
+    usage_events,
+    usage_rejects,
+    watermarks,
+)
 
 LOCK_TIMEOUT = "3s"  # more than deadlock_timeout, at which Postgres calls off an autovacuum that is in the way
 _ROWS = 10_000  # of one DELETE
@@ -93,11 +102,29 @@ def delete_unused_texts(engine: sa.Engine, tenant: str) -> int:
     return _delete(engine, prompt_texts, prompt_texts.c.tenant_id == tenant, ~asked_for)
 
 
+def forget_evaluated(engine: sa.Engine, tenant: str, before: datetime) -> int:
+    """Forget what was asked and answered in evaluation runs that began before a time; outcomes, scores, costs stay."""
+    calls, runs = evaluation_calls.c, evaluation_runs.c
+    old = sa.select(runs.run_id).where(runs.tenant_id == tenant, runs.started_at < before)
+    texts = (calls.item, calls.answer, calls.detail, calls.claim)
+    has_some = sa.or_(*(text.is_not(None) for text in texts))
+    statement = sa.update(evaluation_calls).values({text.name: None for text in texts})
+    return _some_at_a_time(
+        engine, evaluation_calls, statement, calls.tenant_id == tenant, calls.run_id.in_(old), has_some
+    )
+
+
 def _delete(engine: sa.Engine, table: sa.Table, *where: sa.ColumnElement[bool]) -> int:
-    """Delete some rows at a time, none that somebody holds: nobody waits for us, nor we for them."""
+    return _some_at_a_time(engine, table, sa.delete(table), *where)
+
+
+def _some_at_a_time(
+    engine: sa.Engine, table: sa.Table, change: sa.Delete | sa.Update, *where: sa.ColumnElement[bool]
+) -> int:
+    """Change some rows at a time, none that somebody holds: nobody waits for us, nor we for them."""
     ctid: sa.ColumnClause[object] = sa.literal_column(f"{table.fullname}.ctid")
     some = sa.select(ctid).select_from(table).where(*where).limit(_ROWS).with_for_update(of=table, skip_locked=True)
-    statement = sa.delete(table).where(ctid == sa.any_(sa.func.array(some.scalar_subquery())))
+    statement = change.where(ctid == sa.any_(sa.func.array(some.scalar_subquery())))
     total = 0
     while True:
         with engine.begin() as connection:

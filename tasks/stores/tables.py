@@ -323,6 +323,7 @@ evaluation_runs = sa.Table(
     *(sa.Column(name, sa.Text) for name in ("model", "judge_version")),
     sa.Column("budget_usd", _usd(), nullable=False), sa.Column("spent_usd", _usd(), nullable=False),
     sa.Column("assumed_usd", _usd()), sa.Column("outcomes", JSONB), sa.Column("results", JSONB),
+    sa.Column("claims", sa.Integer),
 )  # fmt: skip
 
 evaluation_calls = sa.Table(
@@ -331,4 +332,5 @@ evaluation_calls = sa.Table(
     sa.Column("outcome", sa.Text), sa.Column("reserved_usd", _usd(), nullable=False),
     sa.Column("cost_usd", _usd(), nullable=False), sa.Column("is_assumed", sa.Boolean, nullable=False),
     sa.Column("answer", sa.Text), sa.Column("detail", sa.Text), sa.Column("scores", JSONB, nullable=False),
+    sa.Column("item", JSONB(none_as_null=True)), sa.Column("claim", sa.Text),
 )  # fmt: skip

@@ -84,6 +84,8 @@ FAULTS: dict[str, tuple[Fault, Outcome]] = {
     "half a JSON document": (Fault(truncated=True), Outcome.GARBAGE),
     "HTML": (Fault(content=b"<html>Bad gateway</html>"), Outcome.GARBAGE),
     "no choices": (Fault(content=b'{"choices": []}'), Outcome.GARBAGE),
+    "an empty text": (Fault(content=b'{"choices": [{"message": {"content": ""}}]}'), Outcome.EMPTY),
+    "a blank text": (Fault(content=b'{"choices": [{"message": {"content": " \\n"}}]}'), Outcome.EMPTY),
     "no text": (Fault(content=b'{"choices": [{"message": {"content": null}}]}'), Outcome.GARBAGE),
     "bytes of another encoding": (Fault(content=b'{"choices": [{"message": {"content": "\xff"}}]}'), Outcome.GARBAGE),
     "brackets without end": (Fault(content=b"[" * 100_000), Outcome.GARBAGE),
@@ -142,13 +144,28 @@ def test_text_that_postgres_cannot_hold_is_mended(server: ApiServer, ask: Line) 
     assert ask.chat(QUESTION) == Reply(Outcome.OK, text="35�days")
 
 
-@pytest.mark.parametrize(
-    "usage", [b'"much"', b'{"prompt_tokens": -1}', b'{"prompt_tokens": 99999999999}', b'{"prompt_tokens": 1.5}'],
-    ids=["a word", "less than nothing", "more than there can be", "half a token"],
-)  # fmt: skip
-def test_usage_that_cannot_be_is_not_believed(server: ApiServer, ask: Line, usage: bytes) -> None:
-    server.faults.append(Fault(content=b'{"choices": [{"message": {"content": "35"}}], "usage": ' + usage + b"}"))
-    assert ask.chat(QUESTION) == Reply(Outcome.OK, text="35")
+IMPOSSIBLE = {
+    "a word": '"much"',
+    "less than nothing": '{"prompt_tokens": -1, "completion_tokens": 5}',
+    "more than any model takes": '{"prompt_tokens": 2147483648, "completion_tokens": 5}',
+    "an answer without end": '{"prompt_tokens": 7, "completion_tokens": 10000001}',
+    "half a token": '{"prompt_tokens": 1.5, "completion_tokens": 5}',
+    "a number in words": '{"prompt_tokens": "7", "completion_tokens": "5"}',
+    "nothing was asked": '{"prompt_tokens": 0, "completion_tokens": 5}',
+    "a text out of nothing": '{"prompt_tokens": 7, "completion_tokens": 0}',
+}
+
+
+@pytest.mark.parametrize("usage", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_usage_that_cannot_be_is_not_believed_and_is_told(server: ApiServer, ask: Line, usage: str) -> None:
+    server.faults.append(Fault(content=json.dumps(ANSWER).encode()[:-1] + f', "usage": {usage}}}'.encode()))
+    assert ask.chat(QUESTION) == Reply(Outcome.OK, text="35 days", claim=usage)
+
+
+def test_usage_that_is_not_told_is_no_claim(server: ApiServer, ask: Line) -> None:
+    for usage in ({}, {"usage": None}):
+        server.faults.append(Fault(content=json.dumps({**ANSWER, **usage}).encode()))
+        assert ask.chat(QUESTION) == Reply(Outcome.OK, text="35 days")
 
 
 def test_garbage_that_tells_what_it_took_is_told_with_it(server: ApiServer, ask: Line) -> None:

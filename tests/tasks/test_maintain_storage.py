@@ -197,9 +197,9 @@ def test_what_expired_is_deleted_and_counted(engine: sa.Engine, settings: Settin
         reject(engine, f"{age}", NOW - age * DAY)
         chunk(engine, NOW - age * DAY)
         vector(engine, f"{age}", NOW - age * DAY + HOUR)
-    assert delete_expired.fn(engine, settings, NOW) == {"rejects": 2, "vectors": 3, "chunks": 2}
+    assert delete_expired.fn(engine, settings, NOW) == {"rejects": 2, "answers": 0, "vectors": 3, "chunks": 2}
     shorter = keeping(settings, None, keep_rejects_days=30)
-    assert delete_expired.fn(engine, shorter, NOW) == {"rejects": 1, "vectors": 0, "chunks": 0}
+    assert delete_expired.fn(engine, shorter, NOW) == {"rejects": 1, "answers": 0, "vectors": 0, "chunks": 0}
 
 
 def test_texts_go_only_where_events_do(engine: sa.Engine, settings: Settings) -> None:
@@ -216,7 +216,12 @@ def test_run_as_of_a_day_to_come_deletes_nothing_that_is_still_good(engine: sa.E
     now = datetime.now(UTC)
     reject(engine, "today's", now)
     vector(engine, "for an hour", now + HOUR)
-    assert delete_expired.fn(engine, settings, now + 1000 * DAY) == {"rejects": 0, "vectors": 0, "chunks": 0}
+    assert delete_expired.fn(engine, settings, now + 1000 * DAY) == {
+        "rejects": 0,
+        "answers": 0,
+        "vectors": 0,
+        "chunks": 0,
+    }
 
 
 def test_yesterday_is_analysed(engine: sa.Engine) -> None:

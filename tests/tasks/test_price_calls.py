@@ -86,3 +86,7 @@ def test_call_is_settled_by_what_its_answer_tells(usage: Usage | None, cost: Dec
 
 def test_call_of_a_model_that_nobody_knows_is_not_settled() -> None:
     assert tariff(usd_per_call=Decimal("0.02"), model="nobody-knows").settle(Usage(100, 10)) is None
+
+
+def test_call_of_an_endpoint_that_is_free_is_not_settled() -> None:
+    assert tariff(usd_per_call=0).settle(Usage(100, 10)) is None

@@ -1,0 +1,27 @@
+"""What the items of an evaluation run said, and the usage that an endpoint told and nobody believes."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0012"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("""
+ALTER TABLE watchkeeper.evaluation_runs
+    ADD COLUMN claims integer; -- calls whose usage is not believed; NULL while it runs
+ALTER TABLE watchkeeper.evaluation_calls
+    ADD COLUMN item jsonb, -- of an item's first call: what the golden set said, until its texts are no longer kept
+    ADD COLUMN claim text; -- the usage that is not believed
+""")
+
+
+def downgrade() -> None:
+    op.execute("""
+ALTER TABLE watchkeeper.evaluation_runs DROP COLUMN claims;
+ALTER TABLE watchkeeper.evaluation_calls DROP COLUMN item, DROP COLUMN claim;
+""")
