@@ -1,7 +1,7 @@
-"""Read the status pages of the configured vendors; one that fails does not stop the others.
+"""Read the status pages of the configured vendors; one that fails does not stop the others, nor fail the run.
 
 Reads their pages and usage_events; writes vendor_statuses. After it `keep-watch` judges each vendor by our own errors
-and by its page.
+and by its page, and tells of one that could not be read for long.
 """
 
 from __future__ import annotations
@@ -38,4 +38,7 @@ def read_vendor_status(as_of: datetime | None = None) -> Any:
         rows = tasks.judge_vendors(w.engine, w.settings, w.now)
     create_table_artifact(key="vendor-status", table=rows, description="How every vendor is, by us and by itself")
     message, broken = tasks.summary(outcomes), tasks.failures(outcomes)
-    return Failed(message=f"{message}; failed: {'; '.join(broken)}") if broken else Completed(message=message)
+    if not broken:
+        return Completed(message=message)
+    message = f"{message}; not read: {'; '.join(broken)}"
+    return Failed(message=message) if len(broken) == len(outcomes) else Completed(name="Incomplete", message=message)

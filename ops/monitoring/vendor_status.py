@@ -17,6 +17,7 @@ from ops.errors import InvalidValue
 from ops.plain_text import printable
 
 STALE_AFTER = timedelta(minutes=15)  # three reads that did not come
+UNREADABLE_AFTER = timedelta(hours=6)  # of nothing but failed tries: it does not mend itself
 MOST_LISTED = 20  # components, incidents, maintenances: a page is somebody else's, and so may be its length
 MOST_CHARACTERS = 200
 _OVER = frozenset({"resolved", "postmortem", "completed"})
@@ -63,6 +64,12 @@ class Reading:
     read_at: datetime | None = None  # the last whole, readable page
     page: StatusPage | None = None
     error: str | None = None  # of the last try
+    failing_since: datetime | None = None  # the first of the tries in a row that failed
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether every try has failed for so long that somebody must look."""
+        return self.failing_since is not None and self.now - self.failing_since >= UNREADABLE_AFTER
 
     @property
     def state(self) -> PageState:

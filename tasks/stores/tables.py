@@ -312,6 +312,7 @@ vendor_statuses = sa.Table(
     sa.Column("status_url", sa.Text), sa.Column("components", JSONB, nullable=False), sa.Column("fallback", sa.Text),
     sa.Column("tried_at", _TIME), sa.Column("error", sa.Text), sa.Column("read_at", _TIME),
     sa.Column("page", JSONB(none_as_null=True)), sa.Column("etag", sa.Text), sa.Column("last_modified", sa.Text),
+    sa.Column("failing_since", _TIME),
 )  # fmt: skip
 
 evaluation_runs = sa.Table(

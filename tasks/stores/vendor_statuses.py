@@ -18,7 +18,7 @@ from tasks.settings import Vendor
 from tasks.stores.tables import vendor_statuses
 
 _KEY = ["tenant_id", "vendor"]
-_OF_THE_PAGE = ("read_at", "page", "etag", "last_modified", "tried_at", "error")
+_OF_THE_PAGE = ("read_at", "page", "etag", "last_modified", "tried_at", "error", "failing_since")
 
 
 def watch(connection: sa.Connection, tenant: str, vendors: Iterable[Vendor]) -> None:
@@ -51,7 +51,7 @@ def reading(row: sa.Row[Any], now: datetime) -> Reading | None:
     if row.status_url is None:
         return None
     page = msgspec.convert(row.page, StatusPage) if row.page is not None else None
-    return Reading(now=now, read_at=row.read_at, page=page, error=row.error)
+    return Reading(now=now, read_at=row.read_at, page=page, error=row.error, failing_since=row.failing_since)
 
 
 def record_page(
@@ -60,19 +60,20 @@ def record_page(
 ) -> None:  # fmt: skip
     """Remember what a page says now, and by which marks to ask whether it still does."""
     _update(
-        connection, tenant, vendor, tried_at=now, error=None, read_at=now,
+        connection, tenant, vendor, tried_at=now, error=None, failing_since=None, read_at=now,
         page=msgspec.to_builtins(page), etag=etag, last_modified=last_modified,
     )  # fmt: skip
 
 
 def record_unchanged(connection: sa.Connection, tenant: str, vendor: str, now: datetime) -> None:
     """Remember that a page still says what it said."""
-    _update(connection, tenant, vendor, tried_at=now, error=None, read_at=now)
+    _update(connection, tenant, vendor, tried_at=now, error=None, failing_since=None, read_at=now)
 
 
 def record_failure(connection: sa.Connection, tenant: str, vendor: str, error: str, now: datetime) -> None:
-    """Remember that a page could not be read, and what it said before."""
-    _update(connection, tenant, vendor, tried_at=now, error=error)
+    """Remember that a page could not be read and since when, and what it said before."""
+    since = sa.func.coalesce(vendor_statuses.c.failing_since, now)
+    _update(connection, tenant, vendor, tried_at=now, error=error, failing_since=since)
 
 
 def _update(connection: sa.Connection, tenant: str, vendor: str, **values: Any) -> None:

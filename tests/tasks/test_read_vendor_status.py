@@ -156,7 +156,20 @@ def test_page_that_fails_after_it_was_read_is_unknown_until_it_is_read_again(pag
     assert now.state is PageState.UNKNOWN
     assert now.words().endswith("; at 2026-03-05 12:00 UTC it said operational")
     assert page.read(minutes=10).state is PageState.OPERATIONAL
-    assert page.row().error is None
+    assert (page.row().error, page.row().failing_since) == (None, None)
+
+
+def test_page_that_cannot_be_read_for_six_hours_is_a_warning_until_it_is_read(page: Page) -> None:
+    for minutes in (5, 10, 364, 365):
+        page.server.faults = [Fault(404)]
+        with pytest.raises(Refused):
+            page.read(minutes)
+        told = [row["judged"] for row in judge_vendors(page.engine, page.settings, NOW + minutes * MINUTE)]
+        assert told == ["warning" if minutes - 5 >= 6 * 60 else "insufficient data"]
+    assert page.row().failing_since == NOW + 5 * MINUTE
+    page.read(minutes=370)
+    (row,) = judge_vendors(page.engine, page.settings, NOW + 370 * MINUTE)
+    assert row["judged"] == "ok"
 
 
 def test_nobody_there_is_unknown(page: Page) -> None:

@@ -1,19 +1,20 @@
 """A vendor's outage: one incident (key `vendor:anthropic`) from our own errors and from what its status page says.
 
 Our errors weigh more: proven as in `availability.py` they are critical whatever the page says. A page alone is told as
-a warning at most, and one that cannot be read is unknown. A service's requests to a vendor that is out are left out of
-its own availability (`is_out`), so one outage pages once.
+a warning at most; one that cannot be read is unknown, and a warning too when that lasts for hours. A service's requests
+to a vendor that is out are left out of its own availability (`is_out`), so one outage pages once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from ops.monitoring.alerts import Condition, Json, Status, Summary, Tier, percent
 from ops.monitoring.rules.availability import AVAILABILITY_LIMIT, BUDGET, Judged, judge, too_few
 from ops.monitoring.traffic import NOT_IN_USE, SUCCESS, WINDOWS, Cell, Shares, failures, grouped
-from ops.monitoring.vendor_status import PageState, Reading
+from ops.monitoring.vendor_status import UNREADABLE_AFTER, PageState, Reading
 from ops.proportions import Share
 
 NO_SIGN = frozenset({"rate_limit", "client"})  # our own fault or limit: it tells nothing of an outage
@@ -62,7 +63,7 @@ class VendorSample:
 
 
 def evaluate(sample: VendorSample) -> Condition:
-    """Breach by our errors as critical; by the page alone as a warning or as information.
+    """Breach by our errors as critical; by the page alone, or because it cannot be read for long, as a warning or less.
 
     What we measure ends what we paged: a page that lingers must not hold the incident open, or the next outage of the
     vendor would page nobody. Without any requests of ours the page is all there is.
@@ -77,6 +78,8 @@ def evaluate(sample: VendorSample) -> Condition:
         return _condition(sample, judged, Summary("Status page", f"says {state}", "operational"), TIERS[state])
     if sample.is_idle and sample.reading is None:
         return _condition(sample, judged, Summary("Availability", NOT_IN_USE, percent(AVAILABILITY_LIMIT)))
+    if sample.reading is not None and sample.reading.is_unreadable:
+        return _condition(sample, judged, _unreadable(sample.reading), Tier.WARNING)
     untold = state is PageState.UNKNOWN and sample.reading is not None
     unused = sample.shares[-1].n == 0 and state is PageState.OPERATIONAL
     if untold or (judged is None and not unused):
@@ -105,6 +108,11 @@ def _condition(
         evidence=_evidence(sample, judged),
         near_limit=judged is not None and judged.near_limit,
     )
+
+
+def _unreadable(reading: Reading) -> Summary:
+    hours = UNREADABLE_AFTER / timedelta(hours=1)
+    return Summary("Status page", f"not readable since {reading.failing_since:%Y-%m-%d %H:%M} UTC", f"{hours:g} h")
 
 
 def _unknown(sample: VendorSample, judged: Judged | None) -> Summary:

@@ -41,6 +41,18 @@ def vendor(
     return VendorSample(vendor="openai", cells=cells, reading=page(state), is_paged=is_paged)
 
 
+def test_page_that_cannot_be_read_for_long_is_a_warning_and_says_since_when() -> None:
+    since = NOW - timedelta(hours=6)
+    unread = Reading(now=NOW, error="404", failing_since=since)
+    condition = evaluate(VendorSample(vendor="openai", cells=FINE, reading=unread))
+    assert (condition.status, condition.tier) == (Status.BREACH, Tier.WARNING)
+    assert condition.summary == Summary("Status page", "not readable since 2026-03-05 06:00 UTC", "6 h")
+    assert condition.evidence["status_page"] == "unknown: 404"
+    assert evaluate(VendorSample(vendor="openai", cells=OUTAGE, reading=unread)).tier is Tier.CRITICAL
+    shorter = Reading(now=NOW, error="404", failing_since=since + timedelta(seconds=1))
+    assert evaluate(VendorSample(vendor="openai", cells=FINE, reading=shorter)).status is Status.INSUFFICIENT_DATA
+
+
 OK, UNKNOWN, BREACH = Status.OK, Status.INSUFFICIENT_DATA, Status.BREACH
 
 
