@@ -16,12 +16,16 @@ from tasks.embedded_postgres import Cluster
 from tasks.resources import create_database
 
 
-def asked(doc: str | None, *, rows: int = 1_000_000, quick: int = 50_000) -> argparse.Namespace:
-    """Return `rows` and `json` of the command line; `--quick` is so many rows."""
+def asked(
+    doc: str | None, *, rows: int = 1_000_000, quick: int = 50_000, can_keep: bool = False
+) -> argparse.Namespace:  # fmt: skip
+    """Return `rows`, `json` and, where a database can be kept, `keep` of the command line; `--quick` is so many rows."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=rows)
     parser.add_argument("--quick", action="store_true", help=f"{quick:,} rows")
     parser.add_argument("--json", type=Path, metavar="FILE")
+    if can_keep:
+        parser.add_argument("--keep", type=Path, metavar="FOLDER", help="make the database here, or use it again")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.rows = quick

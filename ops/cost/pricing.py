@@ -2,7 +2,7 @@
 
 Before it: `ops/usage.py` gives every call one shape. After it: `tasks/price_usage.py` asks for the cards of each
 distinct (vendor, model, tier, day) once, stores them and applies them to all events in SQL; `cost` is the same sum for
-one event.
+one event. The book is read when it is first asked: it comes with an HTTP client, and every command loads this module.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-
-import genai_prices
-from genai_prices.types import ModelInfo, ModelPrice, PriceCalculation, TieredPrices, TimeOfDateConstraint, Usage
+from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from ops.money import PER_MILLION
 from ops.usage import UsageEvent
 
+if TYPE_CHECKING:
+    from genai_prices.types import ModelInfo, ModelPrice, PriceCalculation
+
 PRICE_SOURCE = "genai-prices"
-SNAPSHOT = f"{PRICE_SOURCE}/{genai_prices.__version__}"
+SNAPSHOT = f"{PRICE_SOURCE}/{version('genai-prices')}"
 _PER_THOUSAND = 1000
 _ZERO = Decimal(0)
 _PRICES = ("input_usd", "cached_usd", "cache_write_usd", "cache_write_1h_usd", "output_usd", "request_usd")
@@ -161,14 +163,18 @@ def _spans(vendor: str, model: str, tier: str | None, day: date) -> list[tuple[d
 
 
 def _look_up(vendor: str, model: str, tier: str | None, when: datetime) -> PriceCalculation:
+    import genai_prices
+
     # The book silently ignores {"service_tier": "batch"}: batch is a kind of processing there.
     context = {"processing": "batch"} if tier == "batch" else {"service_tier": tier} if tier else None
     return genai_prices.calc_price(
-        Usage(), model, provider_id=vendor, genai_request_timestamp=when, price_context=context
+        genai_prices.Usage(), model, provider_id=vendor, genai_request_timestamp=when, price_context=context
     )
 
 
 def _off_peak_edges(model: ModelInfo, midnight: datetime) -> set[datetime]:
+    from genai_prices.types import ModelPrice, TimeOfDateConstraint
+
     conditional = () if isinstance(model.prices, ModelPrice) else model.prices
     constraints = [entry.constraint for entry in (*conditional, *(model.price_variants or ()))]
     clocks = {
@@ -187,6 +193,8 @@ def _is_billable(price: ModelPrice) -> bool:
 
 def _brackets(price: ModelPrice) -> list[tuple[int, int | None]]:
     """Cut the input sizes where a price changes; the book's cliff starts above its threshold, on the whole input."""
+    from genai_prices.types import TieredPrices
+
     tiered = [value for value in vars(price).values() if isinstance(value, TieredPrices)]
     cliffs = {tier.start + 1 for value in tiered for tier in value.tiers}
     starts = [0, *sorted(cliffs)]
