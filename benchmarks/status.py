@@ -4,9 +4,10 @@
 
 Events of the last 30 days are made in SQL and rolled up by the code that repairs roll-ups, in 600 series an hour and by
 20,000 users; scores, rejects, alerts, messages, projections and data checks are there too, and a budget of each scope.
-The command is a process of its own; Postgres runs, and was started anew after the database was built: the first run finds
-nothing in its buffers. That one, and the median and the worst of seven more; beside them the processor time of the command
-alone, which other work on the machine does not lengthen much. `--keep` leaves the database for later runs of the same day.
+The command is a process of its own; Postgres runs, started anew after the database was built: the first run finds
+nothing in its buffers. That one, and the median and the worst of seven more; beside them the processor time of the
+command alone, which other work on the machine does not lengthen much. `--keep` leaves the database for later runs of
+the same day.
 """
 
 from __future__ import annotations

@@ -54,9 +54,16 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(_words(cell)) for cell in row))
     console = Console()
-    if not console.is_terminal:
-        console.width = _UNBOUNDED  # a file or a pipe has no edge to wrap at
+    console.width = width()
     console.print(table)
+
+
+def width() -> int:
+    """Return how many characters a line has; a file or a pipe has no edge to wrap at."""
+    from rich.console import Console
+
+    console = Console()
+    return console.width if console.is_terminal else _UNBOUNDED
 
 
 def escaped(text: object) -> str:

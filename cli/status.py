@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.output import as_json, coloured, print_json, print_table, say
+from cli.output import as_json, coloured, print_json, print_table, say, width
 
 if TYPE_CHECKING:
-    from ops.status import Section
+    from ops.status import Row, Section
+    from tasks.read_status import Page
 
-_COLOURS = {"critical": "red", "unreadable": "magenta", "warning": "yellow", "info": "blue", "ok": "green"}
+_COLOURS = {
+    "critical": "red", "unreadable": "magenta", "warning": "yellow", "unknown": "cyan", "info": "blue", "ok": "green",
+}  # fmt: skip
 _MOST = 5  # rows of a section: all of them are to fit on one screen
+_WIDE = 120  # characters: from here on what a row is about has a column of its own
 
 
 @click.command("status")
@@ -21,8 +25,9 @@ _MOST = 5  # rows of a section: all of them are to fit on one screen
 def command(as_json: bool) -> None:
     """Show how everything is doing, from the sources over budgets and alerts to the last run of each flow.
 
-    The colours are those of the alert tiers. Exit code 1: something is critical, or could not be read. It reads
-    roll-ups and changes nothing.
+    What somebody should look at comes first, in the colours of the alert tiers. Unknown is what nobody has looked at
+    for too long, or what there is too little data of. Exit code 1: something is critical, or could not be read; what is
+    unknown alone is none. It reads roll-ups and states, and changes nothing.
 
     \b
     Example:
@@ -32,7 +37,7 @@ def command(as_json: bool) -> None:
     from datetime import UTC, datetime
 
     from deployments.schedules import SCHEDULES
-    from ops.status import Level, counted
+    from ops.status import Level
     from tasks.load_settings import load_settings
     from tasks.read_status import read_status
 
@@ -41,14 +46,34 @@ def command(as_json: bool) -> None:
     if as_json:
         print_json(page.as_json())
     else:
-        say(f"{page.tenant}, {page.now:%Y-%m-%d %H:%M} UTC: {counted(page.levels)}", _COLOURS.get(worst))
-        print_table("", ("", "State", "About", "What"), (row for section in page.sections for row in _rows(section)))
+        _print(page, _COLOURS.get(worst))
     if worst in (Level.CRITICAL, Level.UNREADABLE):
         raise click.exceptions.Exit(1)
 
 
-def _rows(section: Section) -> Iterator[tuple[object, ...]]:
+def _print(page: Page, colour: str | None) -> None:
+    from ops.status import counts, worst_first
+
+    told = ", ".join(f"{number:,} {level}" for level, number in counts(page.levels).items()) or "no warning"
+    say(f"{page.tenant}, {page.now:%Y-%m-%d %H:%M} UTC: {told}", colour)
+    is_wide = width() >= _WIDE
+    columns = ("", "State", "About", "What") if is_wide else ("", "State", "What")
+    rows = (row for section in worst_first(page.sections) for row in _rows(section, is_wide=is_wide))
+    print_table("", columns, rows)
+
+
+def _rows(section: Section, *, is_wide: bool) -> Iterator[tuple[object, ...]]:
     name = section.name.capitalize()
     for row in section.shown(_MOST):
-        yield name, coloured(row.level, _COLOURS.get(row.level, "dim")), row.about, row.text
+        yield name, coloured(row.level, _COLOURS.get(row.level, "dim")), *(_wide(row) if is_wide else _narrow(row))
         name = ""
+
+
+def _wide(row: Row) -> tuple[object, ...]:
+    style = "dim" if row.level == "none" else ""
+    return coloured(row.about, style), coloured(row.text, style)
+
+
+def _narrow(row: Row) -> tuple[object, ...]:
+    _, text = _wide(row)
+    return (coloured(row.about, "bold") + " " + text if row.about else text,)

@@ -12,19 +12,30 @@ from typing import Any
 
 
 class Level(StrEnum):
-    """How something stands, the gravest first; the first, second and fourth are the alert tiers."""
+    """How something stands, the gravest first; critical, warning and info are the alert tiers."""
 
     CRITICAL = "critical"
-    UNREADABLE = "unreadable"  # nobody knows: graver than a warning
+    UNREADABLE = "unreadable"  # we could not look: graver than a warning
     WARNING = "warning"
+    UNKNOWN = "unknown"  # whoever should have looked did not, or saw too little to tell
     INFO = "info"
     OK = "ok"
     NONE = "none"  # nothing is there to be judged, which is neither fine nor a breach
 
+    @property
+    def rank(self) -> int:
+        """Its place among them: the graver, the lower."""
+        return list(Level).index(self)
+
+    @property
+    def is_grave(self) -> bool:
+        """Whether somebody should look."""
+        return self.rank <= Level.UNKNOWN.rank
+
     @classmethod
     def gravest(cls, levels: Iterable[Level]) -> Level:
         """Return the gravest of some; NONE of none at all."""
-        return min(levels, key=list(cls).index, default=cls.NONE)
+        return min(levels, key=lambda level: level.rank, default=cls.NONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +62,19 @@ class Section:
 
     def shown(self, most: int) -> tuple[Row, ...]:
         """Return the gravest rows, at most so many; where some are left out the last one says how many."""
-        ordered = sorted(self.rows, key=lambda row: list(Level).index(row.level))
+        ordered = sorted(self.rows, key=lambda row: row.level.rank)
         if len(ordered) <= most:
             return tuple(ordered)
         rest = ordered[most - 1 :]
         return *ordered[: most - 1], Row(rest[0].level, "", f"and {len(rest):,} more: --json has all")
 
 
-def counted(levels: Iterable[Level]) -> str:
-    """Say how many are grave: `1 critical, 2 warning`."""
+def counts(levels: Iterable[Level]) -> dict[Level, int]:
+    """Count the grave ones: `{CRITICAL: 1, WARNING: 2}`."""
     found = list(levels)
-    grave = (Level.CRITICAL, Level.UNREADABLE, Level.WARNING)
-    words = [f"{found.count(level)} {level}" for level in grave if level in found]
-    return ", ".join(words) or "no warning"
+    return {level: found.count(level) for level in Level if level.is_grave and level in found}
+
+
+def worst_first(sections: Iterable[Section]) -> list[Section]:
+    """Put what somebody should look at before all else, the gravest first; the others stay in their order."""
+    return sorted(sections, key=lambda section: section.level.rank if section.level.is_grave else len(Level))

@@ -5,7 +5,7 @@ Before it: the roll-ups. After it: `tasks/check_budgets.py` tells what came to p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -35,11 +35,27 @@ def measure_budget(
     kind = ScopeKind(budget.scope)
     least = budget.usd / 2 if kind is ScopeKind.USER else Decimal(0)
     spent = store.spent(connection, settings.tenant, kind, budget.key, window, now, least)
-    named = {other.key for other in settings.budgets if other.kind == budget.kind}
+    yield from standings_of(settings, budget, window, now, spent)
+
+
+def standings_of(
+    settings: Settings, budget: Budget, window: Window, now: datetime, spent: Mapping[str, Decimal]
+) -> Iterator[Standing]:
+    """Yield how a budget stands by key, of which so much is spent."""
+    named = named_beside(settings, budget)
     for key, usd in sorted(spent.items()):
-        if budget.key == store.EACH and key in named:
-            continue
-        yield Standing(
-            scope=Scope(kind, key) if key else TOTAL, window=window, budget_usd=budget.usd, spent_usd=usd,
-            period=Period.DAY if budget.monthly_usd is None else Period.MONTH, is_over=now not in window,
-        )  # fmt: skip
+        if key not in named:
+            yield Standing(
+                scope=Scope(ScopeKind(budget.scope), key) if key else TOTAL, window=window, budget_usd=budget.usd,
+                spent_usd=usd, period=period_of(budget), is_over=now not in window,
+            )  # fmt: skip
+
+
+def named_beside(settings: Settings, budget: Budget) -> set[str]:
+    """Return the keys that a budget of each does not hold for: they have one of their own."""
+    return {other.key for other in settings.budgets if other.kind == budget.kind and budget.key == store.EACH}
+
+
+def period_of(budget: Budget) -> Period:
+    """Return how long a budget lasts."""
+    return Period.DAY if budget.monthly_usd is None else Period.MONTH

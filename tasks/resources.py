@@ -39,7 +39,7 @@ def open_database(settings: Settings, *, upgrade: bool = True) -> Iterator[sa.En
         InvalidValue: not a Postgres URL, or a Postgres older than 15.
     """
     with running_server(settings) as server:
-        if settings.database_url is None:
+        if settings.database_url is None and upgrade:
             create_database(server, settings.database)
         yield from _engine(database_url(settings), upgrade=upgrade)
 

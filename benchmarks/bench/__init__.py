@@ -19,7 +19,7 @@ from tasks.resources import create_database
 def asked(
     doc: str | None, *, rows: int = 1_000_000, quick: int = 50_000, can_keep: bool = False
 ) -> argparse.Namespace:  # fmt: skip
-    """Return `rows`, `json` and, where a database can be kept, `keep` of the command line; `--quick` is so many rows."""
+    """Return `rows`, `json` and, with `can_keep`, `keep` of the command line; `--quick` is so many rows."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=rows)
     parser.add_argument("--quick", action="store_true", help=f"{quick:,} rows")

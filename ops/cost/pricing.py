@@ -18,7 +18,7 @@ from ops.money import PER_MILLION
 from ops.usage import UsageEvent
 
 if TYPE_CHECKING:
-    from genai_prices.types import ModelInfo, ModelPrice, PriceCalculation
+    from genai_prices.types import ModelInfo, ModelPrice, PriceCalculation, TieredPrices
 
 PRICE_SOURCE = "genai-prices"
 SNAPSHOT = f"{PRICE_SOURCE}/{version('genai-prices')}"
@@ -231,7 +231,7 @@ def _card(
 
 
 def _at(price: Decimal | TieredPrices | None, size: int) -> Decimal | None:
-    if not isinstance(price, TieredPrices):
+    if price is None or isinstance(price, Decimal):
         return price
     reached = [tier.price for tier in price.tiers if size > tier.start]
     return reached[-1] if reached else price.base

@@ -80,6 +80,34 @@ def budget_row(standings: Sequence[Standing], forecasts: Mapping[Scope, Forecast
     return Row(LEVELS[event] if event else Level.OK, about, f"{event}: {text}{several}" if event else text, facts)
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came to pass of a budget that each of many has: for how many, and who had spent the most by then."""
+
+    event: BudgetEvent
+    keys: int
+    key: str
+    spent_usd: Decimal
+
+
+def told_row(about: str, budget_usd: Decimal, told: Sequence[Told], checked_at: datetime | None, now: datetime) -> Row:
+    """Say how a budget of each of many stands, as it was when all of them were added up last."""
+    if checked_at is None:
+        return Row(Level.UNKNOWN, about, "never checked: `watchkeeper run check-budgets`", {"checked_at": None})
+    when = f"checked {in_one_unit(now - checked_at)} ago"
+    if not told:
+        return Row(Level.OK, about, f"nobody had spent half of {usd(budget_usd)}, {when}", {"checked_at": checked_at})
+    worst = min(told, key=lambda each: _rank(each.event))
+    text = (
+        f"{worst.event}: {worst.keys:,} of {usd(budget_usd)} each, most {worst.key} with {usd(worst.spent_usd)}; {when}"
+    )
+    facts = {
+        "event": worst.event, "budget_usd": budget_usd, "key": worst.key, "spent_usd": worst.spent_usd,
+        "keys": {each.event: each.keys for each in told}, "checked_at": checked_at,
+    }  # fmt: skip
+    return Row(LEVELS[worst.event], about, text, facts)
+
+
 def _gravest(standing: Standing, forecast: Forecast | None) -> BudgetEvent | None:
     """Return the gravest of what has come to pass or is foretold."""
     found = set(standing.events())

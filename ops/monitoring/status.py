@@ -1,4 +1,6 @@
-"""What `watchkeeper status` says of sources, alerts, vendors, messages, metrics, scores, data checks and steps.
+"""What `watchkeeper status` says of sources, alerts, vendors, messages and steps.
+
+Of what should have been looked at by now and was not, nobody knows how it stands: that is unknown, and never fine.
 
 Before it: `tasks/read_status.py` reads. After it: `cli/status.py` prints.
 """
@@ -10,8 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ops.monitoring import readings as metrics
-from ops.monitoring.alerts import Alert, Condition, Status, Tier
+from ops.monitoring.alerts import Alert, Tier
 from ops.monitoring.rules.vendor import TIERS
 from ops.monitoring.vendor_status import PageState, Reading
 from ops.status import Level, Row
@@ -20,7 +21,7 @@ from ops.window import in_one_unit
 LATE = timedelta(minutes=5)  # a message that nobody got for so long: they are sent every minute
 WATCH = "keep-watch"  # the step that tells of everything: nobody else tells when it stands still
 _LEAST_PERIOD = timedelta(minutes=5)  # a step more frequent than that may take a while
-_LATE_AFTER, _CRITICAL_AFTER = 2, 8  # periods
+LATE_AFTER, _CRITICAL_AFTER = 2, 8  # periods
 _SHOWN = 100  # characters of an error, or of a vendor's words
 
 
@@ -31,7 +32,7 @@ def ago(when: datetime, now: datetime) -> str:
 
 def source_row(source: Mapping[str, Any], rejects: int, now: datetime) -> Row:
     """Say when a source was loaded, how new its newest event is, and what is wrong with it."""
-    levels = {"loaded": Level.OK, "failing": Level.WARNING, "never loaded": Level.INFO, "not configured": Level.NONE}
+    levels = {"loaded": Level.OK, "failing": Level.WARNING, "never loaded": Level.UNKNOWN, "not configured": Level.NONE}
     level = Level(source["tier"].value) if source["tier"] else levels[source["state"]]
     loaded, newest, failures = source["last_success_at"], source["newest_event_at"], source["failures"]
     parts = [
@@ -39,20 +40,47 @@ def source_row(source: Mapping[str, Any], rejects: int, now: datetime) -> Row:
         f"loaded {ago(loaded, now)}" if loaded and source["state"] != "never loaded" else "",
         f"newest event {in_one_unit(now - newest)} old" if newest else "",
         f"{rejects:,} rejected rows kept" if rejects else "",
-        f"failed {failures:,}x: {_short(source['last_error'])}" if failures else "",
+        f"failed {failures:,}x: {shortened(source['last_error'])}" if failures else "",
     ]
     return Row(level, source["source"], ", ".join(part for part in parts if part), {**source, "rejects": rejects})
 
 
-def alert_rows(firing: Iterable[Alert], judged_at: datetime | None, now: datetime) -> list[Row]:
-    """Say what is firing, the gravest first, then the oldest; and when there is nothing, whether anybody looked."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """When the alert rules were evaluated last, and what alerts there are beside those that fire."""
+
+    at: datetime | None  # None: never
+    every: timedelta  # at least, in a system in use
+    pending: int = 0  # seen, and not told yet
+    resolved: int = 0  # in the last day
+
+
+def alert_rows(firing: Iterable[Alert], evaluated: Evaluated, now: datetime) -> list[Row]:
+    """Say what is firing, the gravest first, then the oldest; and whether anybody has looked since."""
     tiers = list(Tier)
     rows = [_alert_row(alert, now) for alert in sorted(firing, key=lambda one: (tiers.index(one.tier), one.since))]
-    if rows:
-        return rows
-    if judged_at is None:
-        return [Row(Level.NONE, "", "the rules were never evaluated")]
-    return [Row(Level.OK, "", f"none is firing; evaluated {ago(judged_at, now)}", {"evaluated_at": judged_at})]
+    return [*rows, _rules_row(len(rows), evaluated, now)]
+
+
+def _rules_row(firing: int, evaluated: Evaluated, now: datetime) -> Row:
+    facts = {
+        "evaluated_at": evaluated.at, "every_s": evaluated.every.total_seconds(), "firing": firing,
+        "pending": evaluated.pending, "resolved_in_a_day": evaluated.resolved,
+    }  # fmt: skip
+    if evaluated.at is None:
+        return Row(Level.UNKNOWN, "rules", "never evaluated: nobody is told of anything", facts)
+    if now - evaluated.at >= LATE_AFTER * evaluated.every:
+        text = f"last evaluated {ago_of(evaluated.at, evaluated.every, now)}: what came since is unknown"
+        return Row(Level.UNKNOWN, "rules", text, facts)
+    told = [f"{firing:,} firing" if firing else "none is firing"]
+    told += [f"{evaluated.pending:,} pending"] if evaluated.pending else []
+    told += [f"{evaluated.resolved:,} resolved in a day"] if evaluated.resolved else []
+    return Row(Level.OK, "rules", f"evaluated {ago(evaluated.at, now)}: {', '.join(told)}", facts)
+
+
+def ago_of(when: datetime, every: timedelta, now: datetime) -> str:
+    """Write how long ago that was which is to be done so often."""
+    return f"{ago(when, now)} (every {in_one_unit(every)})"
 
 
 def _alert_row(alert: Alert, now: datetime) -> Row:
@@ -71,8 +99,9 @@ def _vendor_row(vendor: str, reading: Reading | None) -> Row:
     if reading is None:
         return Row(Level.NONE, vendor, "no status page is configured")
     tier = TIERS.get(reading.state)
-    level = Level.OK if reading.state is PageState.OPERATIONAL else Level(tier.value) if tier else Level.INFO
-    return Row(level, vendor, _short(reading.words()), {"state": reading.state, "read_at": reading.read_at})
+    fine = {PageState.OPERATIONAL: Level.OK, PageState.UNKNOWN: Level.UNKNOWN}
+    level = Level(tier.value) if tier else fine[reading.state]
+    return Row(level, vendor, shortened(reading.words()), {"state": reading.state, "read_at": reading.read_at})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +126,7 @@ def _backlog_row(backlog: Backlog, now: datetime) -> Row:
         f"{backlog.waiting:,} waiting" if backlog.waiting else "",
         f"the oldest for {in_one_unit(now - backlog.oldest_at)}" if backlog.oldest_at else "",
         f"{backlog.failed:,} given up" if backlog.failed else "",
-        _short(backlog.last_error),
+        shortened(backlog.last_error),
     ]
     facts = {
         "waiting": backlog.waiting, "oldest_at": backlog.oldest_at, "failed": backlog.failed,
@@ -116,62 +145,6 @@ def _is_late(when: datetime | None, now: datetime) -> bool:
     return when is not None and now - when >= LATE
 
 
-def metric_rows(readings: Mapping[str, Sequence[metrics.Reading]]) -> list[Row]:
-    """Say what the metrics are, in a line each group; alerts say whether they are as they should be."""
-    return [_metric_row(about, found) for about, found in readings.items()]
-
-
-def _metric_row(about: str, readings: Sequence[metrics.Reading]) -> Row:
-    is_measured = any(reading.value is not None for reading in readings)
-    words = [f"{_label(reading.metric.name, about)} {reading.words()}" for reading in readings]
-    facts = {reading.metric.name: reading.value for reading in readings}
-    return Row(Level.OK if is_measured else Level.NONE, about, ", ".join(words), facts)
-
-
-def _label(name: str, about: str) -> str:
-    return name.removeprefix(f"{about}_").removesuffix("_ms").replace("_", " ")
-
-
-def score_rows(conditions: Iterable[Condition]) -> list[Row]:
-    """Say how every metric's scores stand to their baseline."""
-    return [_score_row(each) for each in conditions] or [Row(Level.NONE, "", "no metric is watched")]
-
-
-def _score_row(condition: Condition) -> Row:
-    level = Level.NONE if condition.status is Status.INSUFFICIENT_DATA else Level.OK
-    text = f"{condition.summary.what} {condition.summary.value}"
-    facts = {"value": condition.value, "limit": condition.limit, **condition.evidence}
-    return Row(Level(condition.tier.value) if condition.tier else level, condition.key, text, facts)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResult:
-    """The last outcome of one data check."""
-
-    name: str
-    severity: str
-    outcome: str  # passed, failed, errored
-    detail: str | None
-    as_of: datetime
-
-
-def check_rows(results: Sequence[CheckResult], now: datetime) -> list[Row]:
-    """Say which checks of the last day did not pass, and how many did."""
-    if not results:
-        return [Row(Level.NONE, "", "no data check ran in the last day")]
-    broken = [_check_row(result) for result in results if result.outcome != "passed"]
-    passed, last = len(results) - len(broken), max(result.as_of for result in results)
-    text = f"{passed:,} of {len(results):,} passed, {ago(last, now)}"
-    return [*broken, Row(Level.OK, "", text, {"passed": passed, "checks": len(results), "as_of": last})]
-
-
-def _check_row(result: CheckResult) -> Row:
-    """One that could not be evaluated is a warning, whatever it would have told."""
-    level = Level(result.severity) if result.outcome == "failed" else Level.WARNING
-    text = f"{result.outcome}: {_short(result.detail)}" if result.detail else result.outcome
-    return Row(level, result.name, text, {"outcome": result.outcome, "as_of": result.as_of})
-
-
 def step_rows(schedules: Mapping[str, str | None], last: Mapping[str, datetime], now: datetime) -> list[Row]:
     """Say of every scheduled step when it last ran to its end: the late ones each, the others in a line."""
     periods = {name: period(cron) for name, cron in schedules.items() if cron is not None}
@@ -183,8 +156,14 @@ def step_rows(schedules: Mapping[str, str | None], last: Mapping[str, datetime],
         words = ", ".join(f"{name} {in_one_unit(now - when)}" for name, when in on_time.items())
         rows.append(Row(Level.OK, f"{len(on_time):,} on time", words, on_time))
     if never:
-        rows.append(Row(Level.NONE, f"{len(never):,} never ran", ", ".join(never), dict.fromkeys(never)))
+        rows.append(_never_row(never))
     return rows
+
+
+def _never_row(never: Sequence[str]) -> Row:
+    """A new system's daily steps have not run yet; without the watch nothing is told at all."""
+    level, hint = (Level.UNKNOWN, ": `watchkeeper up` runs them") if WATCH in never else (Level.NONE, "")
+    return Row(level, f"{len(never):,} never ran", f"{', '.join(never)}{hint}", dict.fromkeys(never))
 
 
 def _late_row(name: str, level: Level, every: timedelta, when: datetime, now: datetime) -> Row:
@@ -194,7 +173,7 @@ def _late_row(name: str, level: Level, every: timedelta, when: datetime, now: da
 def _step_level(name: str, every: timedelta, last: Mapping[str, datetime], now: datetime) -> Level | None:
     """Return how grave it is that a step is late; None when it is not, or never ran."""
     periods = (now - last[name]) / max(every, _LEAST_PERIOD) if name in last else 0
-    if periods < _LATE_AFTER:
+    if periods < LATE_AFTER:
         return None
     return Level.CRITICAL if name == WATCH and periods >= _CRITICAL_AFTER else Level.WARNING
 
@@ -215,6 +194,7 @@ def period(cron: str) -> timedelta:
     return timedelta(days=31 if month == "*" else 366)
 
 
-def _short(text: str | None) -> str:
+def shortened(text: str | None) -> str:
+    """Cut somebody's words to what a line has room for."""
     known = text or ""
     return known if len(known) <= _SHOWN else f"{known[: _SHOWN - 1]}…"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,6 +31,15 @@ def firing(connection: sa.Connection, tenant: str) -> list[Alert]:
     """Return the incidents that are firing, not locked: to look at."""
     is_firing = (alerts.c.tenant_id == tenant, alerts.c.state == State.FIRING.value)
     return [_alert(row._mapping) for row in connection.execute(sa.select(alerts).where(*is_firing))]
+
+
+def pending_and_resolved(connection: sa.Connection, tenant: str, since: datetime) -> tuple[int, int]:
+    """Count the incidents that nobody was told of yet, and those that somebody was, and that are over since then."""
+    is_pending = alerts.c.state == State.PENDING.value
+    is_over = sa.and_(alerts.c.state == State.RESOLVED.value, alerts.c.resolved_at > since, alerts.c.revision > 0)
+    counted = sa.select(sa.func.count().filter(is_pending), sa.func.count().filter(is_over))
+    pending, resolved = connection.execute(counted.where(alerts.c.tenant_id == tenant)).one()
+    return pending, resolved
 
 
 def all_alerts(connection: sa.Connection, tenant: str) -> list[Alert]:

@@ -5,14 +5,16 @@ Before it: the roll-ups. After it: `tasks/check_budgets.py`.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
-from ops.cost.budgets import BudgetEvent, Standing
+from ops.cost.budgets import BudgetEvent, Period, Standing
 from ops.cost.scopes import ScopeKind
+from ops.cost.status import Told
 from ops.window import Window
 from tasks.stores.tables import budget_events, usage_daily_users, usage_hourly
 
@@ -77,3 +79,19 @@ def remember(connection: sa.Connection, tenant: str, standing: Standing, event: 
         set_={name: excluded[name] for name in _TOLD},
     ).returning(budget_events.c.event)  # fmt: skip
     return connection.execute(statement).scalar() is not None
+
+
+def told(
+    connection: sa.Connection, tenant: str, kind: ScopeKind, period: Period, starts_at: datetime, budget_usd: Decimal,
+    apart: Collection[str],
+) -> list[Told]:  # fmt: skip
+    """Return what came to pass of a budget of each in a period, with the number of keys and the one that spent most."""
+    kept = budget_events.c
+    of_it = (kept.tenant_id == tenant, kept.scope == kind.value, kept.period == period.value)
+    spent = aggregate_order_by(kept.key, kept.spent_usd.desc(), kept.key)
+    rows = connection.execute(
+        sa.select(kept.event, sa.func.count(), sa.func.array_agg(spent)[1], sa.func.max(kept.spent_usd))
+        .where(*of_it, kept.starts_at == starts_at, kept.budget_usd == budget_usd, kept.key.not_in(apart))
+        .group_by(kept.event)
+    )
+    return [Told(BudgetEvent(event), keys, key, usd) for event, keys, key, usd in rows]

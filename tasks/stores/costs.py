@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from ops.cost.budgets import Period
 from ops.cost.pricing import TokenSums
 from ops.cost.projection import Method, Projection, Spread
 from ops.cost.scopes import Scope, ScopeKind
-from ops.cost.status import Forecast
+from ops.cost.status import Forecast, Spent
 from ops.window import Window, floor_day, floor_hour
 from tasks.stores.sql import statement
 from tasks.stores.tables import cost_projections, usage_events, usage_hourly
@@ -112,6 +113,22 @@ def totals(connection: sa.Connection, tenant: str, window: Window) -> tuple[int,
         ).where(hourly.tenant_id == tenant, hourly.hour >= window.start, hourly.hour < window.end)
     ).one()
     return int(row[0]), int(row[1]), Decimal(row[2])
+
+
+def spent_by_scope(
+    connection: sa.Connection, tenant: str, month: datetime, day: datetime, now: datetime
+) -> dict[tuple[Period, Scope], Spent]:
+    """Return what the full hours since a month's and a day's start cost, in all and by team, feature and model."""
+    values = {"tenant": tenant, "month": month, "day": day, "now": now}
+    return {
+        (period, Scope(ScopeKind(row.scope), row.key)): Spent(events=events, unpriced_events=unpriced, usd=usd)
+        for row in connection.execute(statement("spend_by_scope"), values)
+        for period, events, unpriced, usd in (
+            (Period.MONTH, row.month_events, row.month_unpriced, row.month_usd),
+            (Period.DAY, row.day_events, row.day_unpriced, row.day_usd),
+        )
+        if row.scope == ScopeKind.TOTAL or row.key  # what is called nothing is unknown
+    }
 
 
 @dataclass(frozen=True, slots=True)

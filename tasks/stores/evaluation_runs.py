@@ -18,10 +18,13 @@ import msgspec
 import sqlalchemy as sa
 
 from ops.errors import NotFound, Unavailable
+from ops.monitoring.baselines import Series
 from ops.monitoring.evaluation_calls import Outcome, Step
 from ops.monitoring.golden import GoldenItem
+from ops.monitoring.quality_status import LastRun, Mark
 from ops.scores import Score
-from tasks.stores import ingest
+from tasks.stores import baselines, ingest
+from tasks.stores.sql import statement
 from tasks.stores.tables import evaluation_calls, evaluation_runs
 
 RESUMABLE = timedelta(days=1)  # an older run is abandoned: what is asked today is another measure
@@ -236,6 +239,26 @@ def _standing(tenant: str, now: datetime, *conditions: sa.ColumnElement[bool]) -
     told = [column for column in _runs if column.name != "state"]
     found = sa.select(*told, state.label("state"), sa.case((is_open, begun)).label("begun"))
     return found.where(_runs.tenant_id == tenant, *conditions).order_by(_runs.started_at.desc(), _runs.run_id)
+
+
+def last_of(connection: sa.Connection, tenant: str, names: Sequence[str], now: datetime) -> dict[str, LastRun | None]:
+    """Return the newest run of each of these sets, with its scores beside their baselines; None of one without."""
+    found = connection.execute(statement("last_evaluations"), {"tenant": tenant, "names": names, "now": now}).all()
+    scored = {run.name: [(Series(*mark[:4]), *mark[4:]) for mark in run.marks] for run in found}
+    metrics = {series.metric for marks in scored.values() for series, _, _ in marks}
+    known = baselines.in_force(connection, tenant, metrics, now)
+    runs = {run.name: _last_run(run, scored[run.name], known) for run in found}
+    return {name: runs.get(name) for name in names}
+
+
+def _last_run(
+    run: sa.Row[Any], scored: Sequence[tuple[Series, int, float]], known: Mapping[Series, baselines.Baseline]
+) -> LastRun:
+    told = {name: value for name, value in run._mapping.items() if name not in ("name", "marks")}
+    return LastRun(**told, marks=[
+        Mark(series=series, n=n, mean=mean, pinned=known[series].pinned if series in known else None)
+        for series, n, mean in scored
+    ])  # fmt: skip
 
 
 def _select(tenant: str, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:

@@ -14,8 +14,8 @@ from ops.monitoring.alerts import Tier
 from ops.monitoring.data_quality import SUITES, suites_under
 from ops.monitoring.data_quality.checks import Broken, Use, hold_reason
 from ops.monitoring.data_quality.history import Past, Run, told_apart
+from ops.monitoring.quality_status import CheckResult
 from ops.monitoring.rules.data_quality import CheckSample
-from ops.monitoring.status import CheckResult
 from ops.window import Window
 from tasks.settings import Alerting
 from tasks.stores import alerts
@@ -40,8 +40,8 @@ def latest(connection: sa.Connection, tenant: str, now: datetime) -> list[sa.Row
     return list(connection.execute(statement("latest_checks"), values))
 
 
-def results(connection: sa.Connection, tenant: str, now: datetime, since: datetime) -> list[CheckResult]:
-    """Return the outcomes of every suite's last run, where it was made since then."""
+def results(connection: sa.Connection, tenant: str, now: datetime) -> list[CheckResult]:
+    """Return the outcomes of every suite's last run."""
     return [
         CheckResult(
             name=f"{row.suite}: {row.name}",
@@ -51,7 +51,6 @@ def results(connection: sa.Connection, tenant: str, now: datetime, since: dateti
             as_of=row.as_of,
         )
         for row in latest(connection, tenant, now)
-        if row.as_of >= since
     ]
 
 
