@@ -98,9 +98,8 @@ def told_row(about: str, budget_usd: Decimal, told: Sequence[Told], checked_at: 
     if not told:
         return Row(Level.OK, about, f"nobody had spent half of {usd(budget_usd)}, {when}", {"checked_at": checked_at})
     worst = min(told, key=lambda each: _rank(each.event))
-    text = (
-        f"{worst.event}: {worst.keys:,} of {usd(budget_usd)} each, most {worst.key} with {usd(worst.spent_usd)}; {when}"
-    )
+    most = f"{worst.key} {usd(worst.spent_usd)}"
+    text = f"{worst.event}: {worst.keys:,} of {usd(budget_usd)} each, the most {most}; {when}"
     facts = {
         "event": worst.event, "budget_usd": budget_usd, "key": worst.key, "spent_usd": worst.spent_usd,
         "keys": {each.event: each.keys for each in told}, "checked_at": checked_at,

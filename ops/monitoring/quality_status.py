@@ -26,21 +26,20 @@ _MARKS = 3  # that are written of a run; the facts have all
 
 def metric_rows(readings: Mapping[str, Sequence[Reading]]) -> list[Row]:
     """Say what the metrics are, in a line each group with observations; alerts say whether they are as they should."""
-    rows = [_metric_row(about, found) for about, found in readings.items() if any(reading.n for reading in found)]
+    rows = [_metric_row(about, found) for about, found in readings.items() if any(map(_is_told, found))]
     return rows or [Row(Level.NONE, "", "no requests in the last hour")]
 
 
 def _metric_row(about: str, readings: Sequence[Reading]) -> Row:
     is_measured = any(reading.value is not None for reading in readings)
-    shown = [reading for reading in readings if reading.n and not _is_idle(reading)]
-    words = [f"{_label(reading.metric.name, about)} {reading.words()}" for reading in shown]
+    words = [f"{_label(reading.metric.name, about)} {reading.words()}" for reading in readings if _is_told(reading)]
     facts = {reading.metric.name: reading.value for reading in readings}
-    return Row(Level.OK if is_measured else Level.UNKNOWN, about, ", ".join(words) or "none", facts)
+    return Row(Level.OK if is_measured else Level.UNKNOWN, about, ", ".join(words), facts)
 
 
-def _is_idle(reading: Reading) -> bool:
-    """Tell whether it is a kind of error that does not come up."""
-    return reading.value == 0 and reading.metric.name.startswith(_KIND_OF_ERROR)
+def _is_told(reading: Reading) -> bool:
+    """Tell whether there is anything to say; of a kind of error only that it comes up."""
+    return bool(reading.value) if reading.metric.name.startswith(_KIND_OF_ERROR) else reading.n > 0
 
 
 def _label(name: str, about: str) -> str:

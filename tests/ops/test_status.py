@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from ops.monitoring.alerts import Tier
-from ops.status import Level, Row, Section, counted
+from ops.status import Level, Row, Section, counts, worst_first
 
-CRITICAL, UNREADABLE, WARNING, INFO, OK, NONE = Level
+CRITICAL, UNREADABLE, WARNING, UNKNOWN, INFO, OK, NONE = Level
 
 
 def section(*levels: Level) -> Section:
@@ -18,6 +18,8 @@ def section(*levels: Level) -> Section:
         pytest.param((OK, WARNING, INFO), WARNING, id="a warning outranks what is fine"),
         pytest.param((WARNING, UNREADABLE), UNREADABLE, id="what nobody knows outranks a warning"),
         pytest.param((UNREADABLE, CRITICAL), CRITICAL, id="nothing outranks critical"),
+        pytest.param((UNKNOWN, OK, INFO), UNKNOWN, id="what nobody looked at outranks what is fine"),
+        pytest.param((WARNING, UNKNOWN), WARNING, id="a warning outranks what nobody looked at"),
         pytest.param((NONE, OK), OK, id="what is fine outranks nothing at all"),
         pytest.param((), NONE, id="of nothing there is nothing"),
     ],
@@ -43,12 +45,17 @@ def test_section_says_how_many_rows_it_leaves_out_and_how_grave_they_are() -> No
 
 
 @pytest.mark.parametrize(
-    ("levels", "words"),
+    ("levels", "counted"),
     [
-        pytest.param((WARNING, CRITICAL, WARNING), "1 critical, 2 warning", id="each grave level with its number"),
-        pytest.param((UNREADABLE, OK), "1 unreadable", id="what could not be read"),
-        pytest.param((INFO, OK, NONE), "no warning", id="none of them"),
+        pytest.param((WARNING, CRITICAL, WARNING), {CRITICAL: 1, WARNING: 2}, id="each grave level, the gravest first"),
+        pytest.param((UNKNOWN, OK, UNREADABLE), {UNREADABLE: 1, UNKNOWN: 1}, id="what nobody knows is counted"),
+        pytest.param((INFO, OK, NONE), {}, id="none of them"),
     ],
 )
-def test_levels_are_counted_in_words(levels: tuple[Level, ...], words: str) -> None:
-    assert counted(levels) == words
+def test_grave_levels_are_counted(levels: tuple[Level, ...], counted: dict[Level, int]) -> None:
+    assert list(counts(levels).items()) == list(counted.items())
+
+
+def test_sections_that_somebody_should_look_at_come_first_and_the_others_stay_in_their_order() -> None:
+    found = [section(level) for level in (OK, NONE, WARNING, INFO, CRITICAL, OK, UNKNOWN)]
+    assert [each.level for each in worst_first(found)] == [CRITICAL, WARNING, UNKNOWN, OK, NONE, INFO, OK]

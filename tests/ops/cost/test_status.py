@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from ops.cost.budgets import Period, Standing
+from ops.cost.budgets import BudgetEvent, Period, Standing
 from ops.cost.projection import Method, Spread
 from ops.cost.scopes import TOTAL, Scope, ScopeKind
-from ops.cost.status import Forecast, Spent, budget_row, spend_row
+from ops.cost.status import Forecast, Spent, Told, budget_row, spend_row, told_row
 from ops.window import Window
 
 NOW = datetime(2026, 11, 16, 12, tzinfo=UTC)
@@ -123,3 +123,23 @@ def test_team_that_will_be_over_is_worse_than_one_that_spent_more() -> None:
     found = [standing(60, scope=teams[0]), standing(30, scope=teams[1])]
     row = budget_row(found, {teams[1]: forecast(120, 130, 140)})
     assert (row.about, row.text.rpartition("; ")[2]) == ("team:b, month", "the worst of several")
+
+
+USD = Decimal(5)
+
+
+def test_budget_of_each_is_as_it_was_when_all_of_them_were_added_up() -> None:
+    told = [Told(BudgetEvent.HALF_SPENT, 12, "u2", Decimal(3)), Told(BudgetEvent.ALL_SPENT, 3, "u2", Decimal(13))]
+    row = told_row("user:*, day", USD, told, NOW - timedelta(minutes=3), NOW)
+    assert (row.level, row.text) == ("critical", "100 % spent: 3 of $5.00 each, the most u2 $13.00; checked 3 min ago")
+    assert row.facts["keys"] == {BudgetEvent.HALF_SPENT: 12, BudgetEvent.ALL_SPENT: 3}
+
+
+def test_budget_of_each_of_which_nobody_spent_half_is_kept() -> None:
+    row = told_row("user:*, day", USD, [], NOW - timedelta(minutes=3), NOW)
+    assert (row.level, row.text) == ("ok", "nobody had spent half of $5.00, checked 3 min ago")
+
+
+def test_budget_of_each_that_nobody_checked_is_unknown() -> None:
+    row = told_row("user:*, day", USD, [], None, NOW)
+    assert (row.level, row.text) == ("unknown", "never checked: `watchkeeper run check-budgets`")

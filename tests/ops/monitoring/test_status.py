@@ -1,4 +1,4 @@
-"""The rows on sources, alerts, messages, scores, data checks and steps."""
+"""The rows on sources, alerts, vendors, messages and steps."""
 
 from __future__ import annotations
 
@@ -7,25 +7,19 @@ from typing import Any
 
 import pytest
 
-from ops.monitoring.alerts import Alert, Condition, State, Status, Summary, Tier
-from ops.monitoring.measured import EventSums
-from ops.monitoring.metrics import METRICS
+from ops.monitoring.alerts import Alert, State, Summary, Tier
 from ops.monitoring.status import (
     Backlog,
-    CheckResult,
+    Evaluated,
     alert_rows,
     backlog_rows,
-    check_rows,
-    metric_rows,
     period,
-    score_rows,
     source_row,
     step_rows,
     vendor_rows,
 )
 from ops.monitoring.vendor_status import PageState, Reading, StatusPage
 from ops.status import Row
-from ops.window import Window
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -63,7 +57,7 @@ def source(**changes: Any) -> dict[str, Any]:
             "critical", "silent, loaded 5 h ago", id="silent, as grave as its alert",
         ),
         pytest.param(
-            {"state": "never loaded", "last_success_at": None, "newest_event_at": None}, 0, "info", "never loaded",
+            {"state": "never loaded", "last_success_at": None, "newest_event_at": None}, 0, "unknown", "never loaded",
             id="new",
         ),
         pytest.param(
@@ -93,31 +87,65 @@ def alert(key: str, tier: Tier, since: timedelta) -> Alert:
     )  # fmt: skip
 
 
+def evaluated(before: timedelta | None, **counts: int) -> Evaluated:
+    return Evaluated(at=None if before is None else NOW - before, every=5 * MINUTE, **counts)
+
+
 def test_alerts_are_told_the_gravest_first_then_the_oldest() -> None:
     firing = [
         alert("new", Tier.WARNING, HOUR), alert("old", Tier.WARNING, 3 * HOUR), alert("note", Tier.INFO, DAY),
         alert("worst", Tier.CRITICAL, MINUTE),
     ]  # fmt: skip
-    rows = alert_rows(firing, NOW, NOW)
+    rows = alert_rows(firing, evaluated(MINUTE), NOW)
     assert [(row.level, row.about) for row in rows] == [
-        ("critical", "worst"), ("warning", "old"), ("warning", "new"), ("info", "note"),
+        ("critical", "worst"), ("warning", "old"), ("warning", "new"), ("info", "note"), ("ok", "rules"),
     ]  # fmt: skip
     assert rows[0].text == "Error rate 10 % (limit 5 %), for 60 s"
     assert rows[0].facts == {"rule": "availability", "since": NOW - MINUTE, "value": 0.1, "limit": 0.05}
 
 
-def test_no_alert_is_fine_only_if_somebody_looked() -> None:
-    [quiet] = alert_rows([], NOW - 3 * MINUTE, NOW)
-    assert told(quiet) == ("ok", "", "none is firing; evaluated 3 min ago")
-    [unknown] = alert_rows([], None, NOW)
-    assert told(unknown) == ("none", "", "the rules were never evaluated")
+@pytest.mark.parametrize(
+    ("found", "level", "text"),
+    [
+        pytest.param(evaluated(3 * MINUTE), "ok", "evaluated 3 min ago: none is firing", id="just now"),
+        pytest.param(
+            evaluated(3 * MINUTE, pending=2, resolved=1), "ok",
+            "evaluated 3 min ago: none is firing, 2 pending, 1 resolved in a day", id="with what is under way",
+        ),
+        pytest.param(evaluated(10 * MINUTE - SECOND), "ok", "evaluated 9 min ago: none is firing", id="once left out"),
+        pytest.param(
+            evaluated(10 * MINUTE), "unknown", "last evaluated 10 min ago (every 5 min): what came since is unknown",
+            id="left out twice",
+        ),
+        pytest.param(
+            evaluated(5 * HOUR, pending=2), "unknown",
+            "last evaluated 5 h ago (every 5 min): what came since is unknown", id="the scheduler died hours ago",
+        ),
+        pytest.param(evaluated(None), "unknown", "never evaluated: nobody is told of anything", id="never"),
+    ],
+)  # fmt: skip
+def test_no_alert_is_fine_only_if_somebody_looked(found: Evaluated, level: str, text: str) -> None:
+    [row] = alert_rows([], found, NOW)
+    assert told(row) == (level, "rules", text)
+    assert row.facts == {
+        "evaluated_at": found.at, "every_s": 300.0, "firing": 0, "pending": found.pending,
+        "resolved_in_a_day": found.resolved,
+    }  # fmt: skip
+
+
+def test_alerts_of_rules_that_nobody_evaluates_are_told_with_that() -> None:
+    worst, rules = alert_rows([alert("old", Tier.WARNING, 6 * HOUR)], evaluated(5 * HOUR), NOW)
+    assert (worst.level, rules.level, rules.facts["firing"]) == ("warning", "unknown", 1)
+    assert alert_rows([alert("old", Tier.WARNING, HOUR)], evaluated(MINUTE), NOW)[1].text == (
+        "evaluated 60 s ago: 1 firing"
+    )
 
 
 @pytest.mark.parametrize(
     ("reading", "level", "text"),
     [
         pytest.param(None, "none", "no status page is configured", id="nothing to read"),
-        pytest.param(Reading(now=NOW), "info", "unknown: not read yet", id="what nobody knows is not fine"),
+        pytest.param(Reading(now=NOW), "unknown", "unknown: not read yet", id="what nobody knows is not fine"),
         pytest.param(said(PageState.OPERATIONAL), "ok", "operational: as usual", id="operational"),
         pytest.param(said(PageState.DEGRADED), "info", "degraded performance: as usual", id="degraded"),
         pytest.param(said(PageState.MAJOR_OUTAGE), "warning", "major outage: as usual", id="out, by itself alone"),
@@ -167,61 +195,6 @@ def test_empty_outbox_is_fine() -> None:
     assert told(row) == ("ok", "", "nothing waits to be sent")
 
 
-def test_metrics_are_told_as_their_catalogue_reads_them() -> None:
-    hour = Window(NOW - HOUR, NOW)
-    sums = EventSums(minutes=60, requests=600, sent=600, failures={"timeout": 60})
-    known = [METRICS[name].read(None, sums, hour) for name in ("requests_per_minute", "error_rate")]
-    unknown = [METRICS["latency_p50_ms"].read(None, None, hour)]
-    measured, missing = metric_rows({"requests": known, "latency": unknown})
-    assert told(measured) == ("ok", "requests", "per minute 10 a minute, error rate 10 %")
-    assert measured.facts == {"requests_per_minute": 10.0, "error_rate": 0.1}
-    assert told(missing) == ("none", "latency", "p50 insufficient data (0 of 30)")
-
-
-@pytest.mark.parametrize(
-    ("status", "tier", "level"),
-    [
-        pytest.param(Status.OK, None, "ok", id="kept"),
-        pytest.param(Status.BREACH, Tier.WARNING, "warning", id="as grave as the rule finds it"),
-        pytest.param(Status.INSUFFICIENT_DATA, None, "none", id="too few scores are not fine"),
-    ],
-)
-def test_score_is_as_its_rule_judges_it(status: Status, tier: Tier | None, level: str) -> None:
-    condition = Condition(
-        rule="quality", key="thumb", status=status, tier=tier, value=0.8, limit=0.7, unit="score",
-        summary=Summary("Quality", "0.800", "10 % below"), evidence={"scores": 40},
-    )  # fmt: skip
-    [row] = score_rows([condition])
-    assert told(row) == (level, "thumb", "Quality 0.800")
-    assert row.facts == {"value": 0.8, "limit": 0.7, "scores": 40}
-
-
-def test_no_metric_is_nothing_to_judge() -> None:
-    assert [told(row) for row in score_rows([])] == [("none", "", "no metric is watched")]
-
-
-def result(name: str, outcome: str, before: timedelta = HOUR, **changes: Any) -> CheckResult:
-    usual = {"severity": "critical", "detail": None}
-    return CheckResult(name=name, outcome=outcome, as_of=NOW - before, **{**usual, **changes})
-
-
-def test_failed_checks_have_their_severity_and_errored_ones_are_warnings() -> None:
-    results = [
-        result("rows", "passed", 2 * HOUR), result("ids", "failed", detail="12 rows break it"),
-        result("tokens", "failed", severity="info"), result("costs", "errored", detail="no table"),
-    ]  # fmt: skip
-    assert [told(row) for row in check_rows(results, NOW)] == [
-        ("critical", "ids", "failed: 12 rows break it"),
-        ("info", "tokens", "failed"),
-        ("warning", "costs", "errored: no table"),
-        ("ok", "", "1 of 4 passed, 60 min ago"),
-    ]
-
-
-def test_no_check_in_a_day_is_nothing_to_judge() -> None:
-    assert [told(row) for row in check_rows([], NOW)] == [("none", "", "no data check ran in the last day")]
-
-
 CRON = {"ingest-usage": "*/5 * * * *", "keep-watch": "* * * * *", "project-costs": "10 * * * *", "by-hand": None}
 
 
@@ -231,6 +204,12 @@ def test_steps_on_time_and_those_that_never_ran_are_a_line_each() -> None:
     assert told(first) == ("ok", "2 on time", "ingest-usage 4 min, keep-watch 30 s")
     assert first.facts == {"ingest-usage": NOW - 4 * MINUTE, "keep-watch": NOW - 30 * SECOND}
     assert told(second) == ("none", "1 never ran", "project-costs")
+
+
+def test_watch_that_never_ran_is_unknown_and_says_who_runs_it() -> None:
+    [row] = step_rows(CRON, {}, NOW)
+    words = "ingest-usage, keep-watch, project-costs: `watchkeeper up` runs them"
+    assert told(row) == ("unknown", "3 never ran", words)
 
 
 @pytest.mark.parametrize(
