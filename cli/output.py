@@ -84,6 +84,13 @@ def coloured(text: str, colour: str) -> Text:
     return Text(_words(text), style=colour)
 
 
+def joined(*cells: Text) -> Text:
+    """Put cells, each in its own colour, into one."""
+    from rich.text import Text
+
+    return Text("  ").join(cells)
+
+
 @contextmanager
 def progress_bar(title: str, *, total: float | None = None, quiet: bool = False) -> Iterator[Show]:
     """Yield a function (done, text) that moves a bar on standard error; nothing shows where there is no terminal.

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.output import as_json, coloured, print_json, print_table, say, width
+from cli.output import as_json, coloured, joined, print_json, print_table, say, width
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from ops.status import Row, Section
     from tasks.read_status import Page
 
 _COLOURS = {
     "critical": "red", "unreadable": "magenta", "warning": "yellow", "unknown": "cyan", "info": "blue", "ok": "green",
 }  # fmt: skip
-_MOST = 5  # rows of a section: all of them are to fit on one screen
+_MOST, _MOST_ALERTS = 5, 10  # rows of a section: all of them are to fit on one screen
 _WIDE = 120  # characters: from here on what a row is about has a column of its own
 
 
@@ -52,28 +54,30 @@ def command(as_json: bool) -> None:
 
 
 def _print(page: Page, colour: str | None) -> None:
-    from ops.status import counts, worst_first
+    from ops.status import counts, told_once, worst_first
 
     told = ", ".join(f"{number:,} {level}" for level, number in counts(page.levels).items()) or "no warning"
     say(f"{page.tenant}, {page.now:%Y-%m-%d %H:%M} UTC: {told}", colour)
     is_wide = width() >= _WIDE
     columns = ("", "State", "About", "What") if is_wide else ("", "State", "What")
-    rows = (row for section in worst_first(page.sections) for row in _rows(section, is_wide=is_wide))
-    print_table("", columns, rows)
+    sections = worst_first(told_once(page.sections))
+    print_table("", columns, (row for section in sections for row in _rows(section, is_wide=is_wide)))
 
 
 def _rows(section: Section, *, is_wide: bool) -> Iterator[tuple[object, ...]]:
+    from ops.status import ALERTS
+
     name = section.name.capitalize()
-    for row in section.shown(_MOST):
+    for row in section.shown(_MOST_ALERTS if section.name == ALERTS else _MOST):
         yield name, coloured(row.level, _COLOURS.get(row.level, "dim")), *(_wide(row) if is_wide else _narrow(row))
         name = ""
 
 
-def _wide(row: Row) -> tuple[object, ...]:
-    style = "dim" if row.level == "none" else ""
-    return coloured(row.about, style), coloured(row.text, style)
+def _wide(row: Row) -> tuple[Text, Text]:
+    is_nothing = row.level == "none"
+    return coloured(row.about, "dim" if is_nothing else "bold"), coloured(row.text, "dim" if is_nothing else "")
 
 
 def _narrow(row: Row) -> tuple[object, ...]:
-    _, text = _wide(row)
-    return (coloured(row.about, "bold") + " " + text if row.about else text,)
+    about, text = _wide(row)
+    return (joined(about, text) if row.about else text,)

@@ -5,10 +5,12 @@ Before it: `tasks/read_status.py` reads what the rows are made of. After it: `cl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+ALERTS = "alerts"  # the section that tells of them
 
 
 class Level(StrEnum):
@@ -46,6 +48,12 @@ class Row:
     about: str
     text: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+    stays: bool = False  # is shown however many there are
+    alert: str = ""  # rule and key of the one that says the same
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what machines read of it."""
+        return {"level": self.level, "about": self.about, "text": self.text, "facts": self.facts}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +68,33 @@ class Section:
         """The gravest of its rows."""
         return Level.gravest(row.level for row in self.rows)
 
+    def without(self, alerts: Collection[str]) -> Section:
+        """Leave out what these say too."""
+        rows = tuple(row for row in self.rows if row.alert not in alerts)
+        told = len(self.rows) - len(rows)
+        return Section(self.name, (*rows, Row(Level.NONE, "", f"{told:,} more: see the alerts")) if told else rows)
+
     def shown(self, most: int) -> tuple[Row, ...]:
         """Return the gravest rows, at most so many; where some are left out the last one says how many."""
         ordered = sorted(self.rows, key=lambda row: row.level.rank)
         if len(ordered) <= most:
             return tuple(ordered)
-        rest = ordered[most - 1 :]
-        return *ordered[: most - 1], Row(rest[0].level, "", f"and {len(rest):,} more: --json has all")
+        room = most - 1 - sum(row.stays for row in ordered)
+        rest = [row for row in ordered if not row.stays][room:]
+        left_out = Row(rest[0].level, "", f"and {len(rest):,} more: --json has all")
+        return *(row for row in ordered if row not in rest), left_out
 
 
 def counts(levels: Iterable[Level]) -> dict[Level, int]:
     """Count the grave ones: `{CRITICAL: 1, WARNING: 2}`."""
     found = list(levels)
     return {level: found.count(level) for level in Level if level.is_grave and level in found}
+
+
+def told_once(sections: Sequence[Section]) -> list[Section]:
+    """Leave out of each section what an alert that fires says too."""
+    firing = {row.alert for section in sections if section.name == ALERTS for row in section.rows if row.alert}
+    return [section if section.name == ALERTS else section.without(firing) for section in sections]
 
 
 def worst_first(sections: Iterable[Section]) -> list[Section]:

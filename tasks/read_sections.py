@@ -23,7 +23,7 @@ from ops.monitoring.metrics import METRICS
 from ops.monitoring.quality_status import check_rows, evaluation_rows, metric_rows, score_rows
 from ops.monitoring.status import Evaluated, alert_rows, backlog_rows, period, source_row, step_rows, vendor_rows
 from ops.monitoring.vendor_status import Reading
-from ops.status import Level, Row
+from ops.status import ALERTS, Level, Row
 from ops.usage import ErrorType
 from ops.window import Window
 from tasks.find_due import IDLE
@@ -216,11 +216,11 @@ SECTIONS: dict[str, Callable[[Look], Iterable[Row]]] = {
     "sources": _read_sources,
     "spend": _read_spend,
     "budgets": _read_budgets,
-    "alerts": _read_alerts,
+    ALERTS: _read_alerts,
     "vendors": _read_vendors,
     "outbox": _read_outbox,
     "rollouts": _read_rollouts,
-    "metrics": _read_metrics,
+    "last hour": _read_metrics,
     "scores": _read_scores,
     "evaluations": _read_evaluations,
     "data checks": _read_checks,

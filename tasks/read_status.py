@@ -7,14 +7,14 @@ client is imported: each takes longer than all of it.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from ops.errors import Unavailable, in_words
-from ops.status import Level, Row, Section, counts
+from ops.status import Level, Row, Section, counts, told_once
 from tasks.embedded_postgres import Cluster
 from tasks.read_sections import SECTIONS, UPGRADE, Look, Schedules
 from tasks.resources import first_line, open_database
@@ -39,8 +39,8 @@ class Page:
 
     @property
     def levels(self) -> list[Level]:
-        """How each row stands."""
-        return [row.level for section in self.sections for row in section.rows]
+        """How each row stands; what an alert says too counts once."""
+        return [row.level for section in told_once(self.sections) for row in section.rows]
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -48,7 +48,7 @@ class Page:
             "tenant": self.tenant, "as_of": self.now, "level": Level.gravest(self.levels),
             "counts": counts(self.levels),
             "sections": [
-                {"section": section.name, "level": section.level, "rows": [asdict(row) for row in section.rows]}
+                {"section": section.name, "level": section.level, "rows": [row.as_json() for row in section.rows]}
                 for section in self.sections
             ],
         }  # fmt: skip

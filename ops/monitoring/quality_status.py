@@ -32,7 +32,8 @@ def metric_rows(readings: Mapping[str, Sequence[Reading]]) -> list[Row]:
 
 def _metric_row(about: str, readings: Sequence[Reading]) -> Row:
     is_measured = any(reading.value is not None for reading in readings)
-    words = [f"{_label(reading.metric.name, about)} {reading.words()}" for reading in readings if _is_told(reading)]
+    told = [reading for reading in readings if _is_told(reading)]
+    words = [f"{_label(reading.metric.name, about)} {reading.words()}".strip() for reading in told]
     facts = {reading.metric.name: reading.value for reading in readings}
     return Row(Level.OK if is_measured else Level.UNKNOWN, about, ", ".join(words), facts)
 
@@ -43,7 +44,7 @@ def _is_told(reading: Reading) -> bool:
 
 
 def _label(name: str, about: str) -> str:
-    return re.sub(rf"^{_KIND_OF_ERROR}|^{about}_|(_cache_hit_rate|_ms|_usd)$", "", name).replace("_", " ")
+    return re.sub(rf"^{_KIND_OF_ERROR}|^{about}_|(per_minute|_cache_hit_rate|_ms|_usd)$", "", name).replace("_", " ")
 
 
 def score_rows(samples: Iterable[QualitySample]) -> list[Row]:
@@ -58,13 +59,14 @@ def _score_row(sample: QualitySample) -> Row:
         level = Level.UNKNOWN if sample.n or sample.days or sample.pinned else Level.NONE  # NONE: it never was scored
     text = f"{condition.summary.what} {condition.summary.value}"
     facts = {"value": condition.value, "limit": condition.limit, **condition.evidence}
-    return Row(level, condition.key, text, facts)
+    return Row(level, condition.key, text, facts, alert=f"quality {sample.key}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
     """The last outcome of one data check."""
 
+    suite: str
     name: str
     severity: str
     outcome: str  # passed, failed, errored
@@ -82,14 +84,15 @@ def check_rows(results: Sequence[CheckResult], every: timedelta, now: datetime) 
     when = f"{ago_of(last, every, now)}: how they are now is unknown" if is_late else ago(last, now)
     facts = {"passed": passed, "checks": len(results), "as_of": last}
     text = f"{passed:,} of {len(results):,} passed, {when}"
-    return [*broken, Row(Level.UNKNOWN if is_late else Level.OK, "", text, facts)]
+    return [*broken, Row(Level.UNKNOWN if is_late else Level.OK, "", text, facts, stays=True)]
 
 
 def _check_row(result: CheckResult) -> Row:
     """One that could not be evaluated is a warning, whatever it would have told."""
     level = Level(result.severity) if result.outcome == "failed" else Level.WARNING
     text = f"{result.outcome}: {shortened(result.detail)}" if result.detail else result.outcome
-    return Row(level, result.name, text, {"outcome": result.outcome, "as_of": result.as_of})
+    check, facts = f"{result.suite}/{result.name}", {"outcome": result.outcome, "as_of": result.as_of}
+    return Row(level, check, text, facts, alert=f"data_quality check:{check}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

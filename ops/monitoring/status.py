@@ -68,14 +68,14 @@ def _rules_row(firing: int, evaluated: Evaluated, now: datetime) -> Row:
         "pending": evaluated.pending, "resolved_in_a_day": evaluated.resolved,
     }  # fmt: skip
     if evaluated.at is None:
-        return Row(Level.UNKNOWN, "rules", "never evaluated: nobody is told of anything", facts)
+        return Row(Level.UNKNOWN, "rules", "never evaluated: nobody is told of anything", facts, stays=True)
     if now - evaluated.at >= LATE_AFTER * evaluated.every:
         text = f"last evaluated {ago_of(evaluated.at, evaluated.every, now)}: what came since is unknown"
-        return Row(Level.UNKNOWN, "rules", text, facts)
+        return Row(Level.UNKNOWN, "rules", text, facts, stays=True)
     told = [f"{firing:,} firing" if firing else "none is firing"]
     told += [f"{evaluated.pending:,} pending"] if evaluated.pending else []
     told += [f"{evaluated.resolved:,} resolved in a day"] if evaluated.resolved else []
-    return Row(Level.OK, "rules", f"evaluated {ago(evaluated.at, now)}: {', '.join(told)}", facts)
+    return Row(Level.OK, "rules", f"evaluated {ago(evaluated.at, now)}: {', '.join(told)}", facts, stays=True)
 
 
 def ago_of(when: datetime, every: timedelta, now: datetime) -> str:
@@ -86,7 +86,7 @@ def ago_of(when: datetime, every: timedelta, now: datetime) -> str:
 def _alert_row(alert: Alert, now: datetime) -> Row:
     text = f"{alert.summary}, for {in_one_unit(now - alert.since)}"
     facts = {"rule": alert.rule, "since": alert.since, "value": alert.value, "limit": alert.limit}
-    return Row(Level(alert.tier.value), alert.key, text, facts)
+    return Row(Level(alert.tier.value), alert.key, text, facts, alert=f"{alert.rule} {alert.key}")
 
 
 def vendor_rows(readings: Mapping[str, Reading | None]) -> list[Row]:
@@ -156,14 +156,15 @@ def step_rows(schedules: Mapping[str, str | None], last: Mapping[str, datetime],
         words = ", ".join(f"{name} {in_one_unit(now - when)}" for name, when in on_time.items())
         rows.append(Row(Level.OK, f"{len(on_time):,} on time", words, on_time))
     if never:
-        rows.append(_never_row(never))
+        rows.append(_never_row(never, is_all=len(never) == len(periods)))
     return rows
 
 
-def _never_row(never: Sequence[str]) -> Row:
+def _never_row(never: Sequence[str], *, is_all: bool) -> Row:
     """A new system's daily steps have not run yet; without the watch nothing is told at all."""
     level, hint = (Level.UNKNOWN, ": `watchkeeper up` runs them") if WATCH in never else (Level.NONE, "")
-    return Row(level, f"{len(never):,} never ran", f"{', '.join(never)}{hint}", dict.fromkeys(never))
+    names = "no flow ever did by its schedule" if is_all else ", ".join(never)
+    return Row(level, f"{len(never):,} never ran", f"{names}{hint}", dict.fromkeys(never))
 
 
 def _late_row(name: str, level: Level, every: timedelta, when: datetime, now: datetime) -> Row:

@@ -44,7 +44,8 @@ def results(connection: sa.Connection, tenant: str, now: datetime) -> list[Check
     """Return the outcomes of every suite's last run."""
     return [
         CheckResult(
-            name=f"{row.suite}: {row.name}",
+            suite=row.suite,
+            name=row.name,
             severity=row.severity,
             outcome=row.outcome,
             detail=row.detail,

@@ -53,7 +53,7 @@ def test_screen_names_every_section_once_with_its_state(engine: sa.Engine) -> No
     names = [row[:11].rstrip() for row in rows]
     assert [name for name in names if name] == [
         "Alerts", "Data checks", "Steps", "Database", "Sources", "Spend", "Budgets", "Vendors", "Outbox", "Rollouts",
-        "Metrics", "Scores", "Evaluations",
+        "Last hour", "Scores", "Evaluations",
     ]  # fmt: skip
     assert names.count("") == 2  # the second rows of spend and scores
 
@@ -89,18 +89,19 @@ def test_database_that_is_away_is_a_row_of_either_form(monkeypatch: pytest.Monke
 
 
 def test_screen_shows_the_gravest_rows_and_counts_the_rest(engine: sa.Engine) -> None:
-    for number in range(6):
+    for number in range(10):
         fired(engine, Tier.WARNING, number)
     fired(engine, Tier.CRITICAL)
     result = status()
     told = [word for word in result.stdout.split() if word.startswith("team:")]
-    assert result.stdout.splitlines()[0].endswith("1 critical, 6 warning, 3 unknown")
-    assert told == ["team:critical0", "team:warning5", "team:warning4", "team:warning3"]
-    assert "and 4 more: --json has all" in result.stdout
+    assert result.stdout.splitlines()[0].endswith("1 critical, 10 warning, 3 unknown")
+    assert told == ["team:critical0", *(f"team:warning{number}" for number in range(9, 2, -1))]
+    assert "rules" in result.stdout
+    assert "and 3 more: --json has all" in result.stdout
     document = json.loads(status("--json").stdout)
     [found] = [each for each in document["sections"] if each["section"] == "alerts"]
-    assert len(found["rows"]) == 8  # with that of the rules
-    assert document["counts"] == {"critical": 1, "warning": 6, "unknown": 3}
+    assert len(found["rows"]) == 12  # with that of the rules
+    assert document["counts"] == {"critical": 1, "warning": 10, "unknown": 3}
 
 
 def test_no_text_steers_the_terminal(engine: sa.Engine) -> None:

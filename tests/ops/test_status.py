@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ops.monitoring.alerts import Tier
-from ops.status import Level, Row, Section, counts, worst_first
+from ops.status import Level, Row, Section, counts, told_once, worst_first
 
 CRITICAL, UNREADABLE, WARNING, UNKNOWN, INFO, OK, NONE = Level
 
@@ -42,6 +42,23 @@ def test_section_says_how_many_rows_it_leaves_out_and_how_grave_they_are() -> No
     *rows, last = section(OK, WARNING, OK, CRITICAL, WARNING).shown(2)
     assert [row.about for row in rows] == ["s3"]
     assert last == Row(WARNING, "", "and 4 more: --json has all")  # five, of which one is shown
+
+
+def test_row_that_stays_is_shown_however_many_outrank_it() -> None:
+    *graver, stays = (*section(CRITICAL, WARNING, WARNING).rows, Row(OK, "stays", "", stays=True))
+    shown = Section("sources", (stays, *graver)).shown(3)
+    assert [row.about for row in shown] == ["s0", "stays", ""]
+    assert shown[-1] == Row(WARNING, "", "and 2 more: --json has all")
+
+
+def test_what_an_alert_that_fires_says_too_is_left_to_it() -> None:
+    alerts = Section("alerts", (Row(WARNING, "thumb", "", alert="quality thumb"), Row(OK, "rules", "")))
+    told, own = Row(WARNING, "thumb", "", alert="quality thumb"), Row(OK, "judge", "", alert="quality judge")
+    steps = Section("steps", (Row(OK, "", "on time"),))
+    assert told_once([Section("scores", (told, own)), alerts, steps]) == [
+        Section("scores", (own, Row(NONE, "", "1 more: see the alerts"))), alerts, steps,
+    ]  # fmt: skip
+    assert told_once([Section("scores", (told, own))]) == [Section("scores", (told, own))]
 
 
 @pytest.mark.parametrize(

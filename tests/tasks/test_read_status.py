@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from ops.monitoring.alerts import Alert, State, Summary, Tier
 from ops.monitoring.vendor_status import PageState, StatusPage
-from ops.status import Level
+from ops.status import Level, told_once
 from tasks.advance_rollout import abort_rollout, start_rollout
 from tasks.check_budgets import check_budgets
 from tasks.read_status import Page, read_status
@@ -22,6 +22,7 @@ from tests.hand_made import DAY, HOUR, MIDNIGHT, MINUTE, NOW, event, failed, hou
 
 CRON = {"keep-watch": "* * * * *", "project-costs": "10 * * * *"}
 FINE = {Level.OK, Level.NONE}
+UP = ": `watchkeeper up` runs them"
 UNKNOWN_OF_EMPTY = {"alerts", "data checks", "steps"}  # whoever should have looked never did
 
 
@@ -42,12 +43,14 @@ def watched(engine: sa.Engine, *names: str, since: datetime) -> tuple[Source, ..
     return found
 
 
-def fired(engine: sa.Engine, key: str, state: State = State.FIRING, tenant: str = "default") -> None:
+def fired(
+    engine: sa.Engine, key: str, state: State = State.FIRING, tenant: str = "default", *, rule: str = "spend"
+) -> None:  # fmt: skip
     with engine.begin() as connection:
         alerts.save(
             connection, tenant,
             Alert(
-                alert_id=key, rule="spend", key=key, tier=Tier.CRITICAL, state=state, since=NOW - HOUR, revision=1,
+                alert_id=key, rule=rule, key=key, tier=Tier.CRITICAL, state=state, since=NOW - HOUR, revision=1,
                 resolved_at=NOW - MINUTE if state is State.RESOLVED else None, value=2.5, limit=2.0,
                 summary=Summary("Spend", "$5.00", "$2.00"), evidence={},
             ),
@@ -97,11 +100,13 @@ def test_empty_database_says_that_nobody_has_looked_at_it(settings: Settings, en
     assert told(page, "spend") == [("none", "today", "no requests"), ("none", "this month", "no requests")]
     assert told(page, "budgets") == [("none", "", "none is set")]
     assert told(page, "alerts") == [("unknown", "rules", "never evaluated: nobody is told of anything")]
-    assert told(page, "metrics") == [("none", "", "no requests in the last hour")]
+    assert told(page, "last hour") == [("none", "", "no requests in the last hour")]
     assert told(page, "scores")[0] == ("none", "judge_relevance", "Quality unknown: no scores")
     assert told(page, "evaluations") == [("none", "", "no golden set is configured")]
     assert told(page, "data checks") == [("unknown", "", "the data were never checked")]
-    assert told(page, "steps") == [("unknown", "2 never ran", "keep-watch, project-costs: `watchkeeper up` runs them")]
+    assert told(page, "steps") == [
+        ("unknown", "2 never ran", "no flow ever did by its schedule: `watchkeeper up` runs them")
+    ]
     [(level, _, words)] = told(page, "database")
     assert (level, words.endswith(f"MB, schema {schema.head()}")) == ("ok", True)
 
@@ -113,7 +118,7 @@ def test_database_loaded_by_hand_shows_its_data_and_that_nobody_watches_them(
     page = read(settings)
     assert unknown(page) == UNKNOWN_OF_EMPTY
     assert told(page, "spend")[1][0] == "ok"
-    assert [row[1] for row in told(page, "metrics")] == ["requests", "latency", "cost"]
+    assert [row[1] for row in told(page, "last hour")] == ["requests", "latency", "cost"]
 
 
 def test_system_whose_scheduler_died_says_what_nobody_knows_since(settings: Settings, engine: sa.Engine) -> None:
@@ -284,8 +289,8 @@ def test_rollouts_under_way_and_those_of_the_last_day_are_told(settings: Setting
 def test_metrics_are_those_of_the_last_hour(settings: Settings, engine: sa.Engine) -> None:
     served = [event(7 * MINUTE) for _ in range(540)]
     load(engine, [*served, *(failed(7 * MINUTE, latency_ms=None) for _ in range(60)), failed(2 * HOUR)])
-    requests, errors, latency, *_ = told(read(settings), "metrics")
-    assert requests == ("ok", "requests", "per minute 10 a minute, error rate 10 %, availability 90 %")
+    requests, errors, latency, *_ = told(read(settings), "last hour")
+    assert requests == ("ok", "requests", "10 a minute, error rate 10 %, availability 90 %")
     assert errors == ("ok", "errors", "timeout 10 %")
     assert latency[2].startswith("p50 100 ms, p95 100 ms, p99 ")
 
@@ -297,6 +302,16 @@ def test_scores_below_their_baseline_are_a_warning(settings: Settings, engine: s
         ("none", "judge_relevance", "Quality unknown: no scores"),
         ("warning", "thumb", "Quality 0.500 in 24 h, 50.0 % below its baseline"),
     ]
+
+
+def test_what_an_alert_tells_of_is_shown_once(settings: Settings, engine: sa.Engine) -> None:
+    insert(engine, t.quality_checks, [checked("ids", "failed", HOUR), checked("rows", "failed", HOUR)])
+    fired(engine, "check:events/ids", rule="data_quality")
+    page = read(settings)
+    assert told(page, "data checks")[0] == ("critical", "events/ids", "failed")
+    [checks] = [section for section in told_once(page.sections) if section.name == "data checks"]
+    assert [row.about or row.text for row in checks.rows][::2] == ["events/rows", "1 more: see the alerts"]
+    assert page.levels.count(Level.CRITICAL) == 2  # the alert and the other check
 
 
 def test_golden_sets_are_told_with_their_scores_beside_the_baseline(settings: Settings, engine: sa.Engine) -> None:
@@ -350,7 +365,7 @@ def test_data_checks_are_those_of_the_last_run(settings: Settings, engine: sa.En
         checked("rows", "failed", 2 * HOUR), checked("rows", "passed", HOUR), checked("gone", "failed", 2 * DAY),
     ])  # fmt: skip
     assert told(read(settings), "data checks") == [
-        ("critical", "events: ids", "failed: 12 rows break it"),
+        ("critical", "events/ids", "failed: 12 rows break it"),
         ("ok", "", "1 of 2 passed, 60 min ago"),
     ]
 

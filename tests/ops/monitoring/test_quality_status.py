@@ -46,7 +46,7 @@ def test_metrics_are_told_as_their_catalogue_reads_them() -> None:
         "requests": readings(sums, "requests_per_minute", "error_rate"),
         "cost": readings(sums, "cost_total_usd", "cost_per_request_usd"),
     })  # fmt: skip
-    assert told(requests) == ("ok", "requests", "per minute 10 a minute, error rate 10 %")
+    assert told(requests) == ("ok", "requests", "10 a minute, error rate 10 %")
     assert requests.facts == {"requests_per_minute": 10.0, "error_rate": 0.1}
     assert told(cost) == ("ok", "cost", "total $3.00, per request $0.005")  # 3 / 600
 
@@ -196,7 +196,7 @@ def test_no_golden_set_is_nothing_to_judge() -> None:
 
 
 def result(name: str, outcome: str, before: timedelta = HOUR, **changes: Any) -> CheckResult:
-    usual = {"severity": "critical", "detail": None}
+    usual = {"suite": "events", "severity": "critical", "detail": None}
     return CheckResult(name=name, outcome=outcome, as_of=NOW - before, **{**usual, **changes})
 
 
@@ -208,11 +208,17 @@ FAULTY: Sequence[CheckResult] = (
 
 def test_failed_checks_have_their_severity_and_errored_ones_are_warnings() -> None:
     assert [told(row) for row in check_rows(FAULTY, HOUR, NOW)] == [
-        ("critical", "ids", "failed: 12 rows break it"),
-        ("info", "tokens", "failed"),
-        ("warning", "costs", "errored: no table"),
+        ("critical", "events/ids", "failed: 12 rows break it"),
+        ("info", "events/tokens", "failed"),
+        ("warning", "events/costs", "errored: no table"),
         ("ok", "", "1 of 4 passed, 60 min ago"),
     ]
+
+
+def test_rows_name_the_alert_that_says_the_same() -> None:
+    assert check_rows(FAULTY, HOUR, NOW)[0].alert == "data_quality check:events/ids"
+    [score] = score_rows([QualitySample("thumb", 0.4, 100, PINNED)])
+    assert score.alert == "quality thumb"
 
 
 def test_checks_that_nobody_repeats_say_what_they_found_last_and_that_it_is_old() -> None:

@@ -208,8 +208,10 @@ def test_steps_on_time_and_those_that_never_ran_are_a_line_each() -> None:
 
 def test_watch_that_never_ran_is_unknown_and_says_who_runs_it() -> None:
     [row] = step_rows(CRON, {}, NOW)
-    words = "ingest-usage, keep-watch, project-costs: `watchkeeper up` runs them"
+    words = "no flow ever did by its schedule: `watchkeeper up` runs them"
     assert told(row) == ("unknown", "3 never ran", words)
+    _, some = step_rows(CRON, {"ingest-usage": NOW}, NOW)
+    assert told(some) == ("unknown", "2 never ran", "keep-watch, project-costs: `watchkeeper up` runs them")
 
 
 @pytest.mark.parametrize(
