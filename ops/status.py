@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 ALERTS = "alerts"  # the section that tells of them
+LATE_AFTER = 2  # periods: what should have been done so often and was not is late
 
 
 class Level(StrEnum):

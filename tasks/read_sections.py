@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from ops.cost.budgets import Period
 from ops.cost.scopes import TOTAL, Scope, ScopeKind
-from ops.cost.status import Forecast, Spent, budget_row, spend_row, told_row
+from ops.cost.status import Checked, Forecast, Spent, budget_row, spend_row, told_row
 from ops.deployment.status import rollout_rows
 from ops.monitoring.metrics import METRICS
 from ops.monitoring.quality_status import check_rows, evaluation_rows, metric_rows, score_rows
@@ -141,7 +141,8 @@ def _budget_row(look: Look, budget: Budget) -> Row:
     if kind is ScopeKind.USER and budget.key == budgets.EACH:
         apart = named_beside(look.settings, budget)
         told = budgets.told(look.connection, look.tenant, kind, length, window.start, budget.usd, apart)
-        return told_row(f"{kind}:{budget.key}, {length}", budget.usd, told, look.reached.get("check-budgets"), look.now)
+        checked = Checked(look.reached.get("check-budgets"), look.every("check-budgets") or _DAY)
+        return told_row(f"{kind}:{budget.key}, {length}", budget.usd, told, checked, look.now)
     if kind is ScopeKind.USER:
         standings = list(measure_budget(look.connection, look.settings, budget, window, look.now))
     else:

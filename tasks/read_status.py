@@ -42,10 +42,15 @@ class Page:
         """How each row stands; what an alert says too counts once."""
         return [row.level for section in told_once(self.sections) for row in section.rows]
 
+    @property
+    def level(self) -> Level:
+        """The gravest of them."""
+        return Level.gravest(self.levels)
+
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return {
-            "tenant": self.tenant, "as_of": self.now, "level": Level.gravest(self.levels),
+            "tenant": self.tenant, "as_of": self.now, "level": self.level,
             "counts": counts(self.levels),
             "sections": [
                 {"section": section.name, "level": section.level, "rows": [row.as_json() for row in section.rows]}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +15,7 @@ from ops.cost.budgets import LEVELS, BudgetEvent, Period, Standing, foretell, fo
 from ops.cost.projection import Method, Spread
 from ops.cost.scopes import Scope
 from ops.money import usd
-from ops.status import Level, Row
+from ops.status import LATE_AFTER, Level, Row
 from ops.window import in_one_unit
 
 
@@ -90,13 +90,26 @@ class Told:
     spent_usd: Decimal
 
 
-def told_row(about: str, budget_usd: Decimal, told: Sequence[Told], checked_at: datetime | None, now: datetime) -> Row:
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """When all budgets were added up last (None: never), and how often they are to be."""
+
+    at: datetime | None
+    every: timedelta
+
+
+def told_row(
+    about: str, budget_usd: Decimal, told: Sequence[Told], checked: Checked, now: datetime
+) -> Row:  # fmt: skip
     """Say how a budget of each of many stands, as it was when all of them were added up last."""
+    checked_at = checked.at
     if checked_at is None:
         return Row(Level.UNKNOWN, about, "never checked: `watchkeeper run check-budgets`", {"checked_at": None})
-    when = f"checked {in_one_unit(now - checked_at)} ago"
+    is_late = now - checked_at >= LATE_AFTER * checked.every
+    when = f"checked {in_one_unit(now - checked_at)} ago{f' (every {in_one_unit(checked.every)})' if is_late else ''}"
+    fine = Level.UNKNOWN if is_late else Level.OK
     if not told:
-        return Row(Level.OK, about, f"nobody had spent half of {usd(budget_usd)}, {when}", {"checked_at": checked_at})
+        return Row(fine, about, f"nobody had spent half of {usd(budget_usd)}, {when}", {"checked_at": checked_at})
     worst = min(told, key=lambda each: _rank(each.event))
     most = f"{worst.key} {usd(worst.spent_usd)}"
     text = f"{worst.event}: {worst.keys:,} of {usd(budget_usd)} each, the most {most}; {when}"
@@ -104,7 +117,7 @@ def told_row(about: str, budget_usd: Decimal, told: Sequence[Told], checked_at: 
         "event": worst.event, "budget_usd": budget_usd, "key": worst.key, "spent_usd": worst.spent_usd,
         "keys": {each.event: each.keys for each in told}, "checked_at": checked_at,
     }  # fmt: skip
-    return Row(LEVELS[worst.event], about, text, facts)
+    return Row(Level.gravest((LEVELS[worst.event], fine)), about, text, facts)
 
 
 def _gravest(standing: Standing, forecast: Forecast | None) -> BudgetEvent | None:

@@ -16,10 +16,9 @@ from ops.monitoring.alerts import Status
 from ops.monitoring.baselines import Pinned, Series
 from ops.monitoring.readings import Reading
 from ops.monitoring.rules.quality import QualitySample, evaluate
-from ops.monitoring.status import LATE_AFTER, ago, ago_of, shortened
-from ops.status import Level, Row
+from ops.monitoring.status import ago, ago_of, shortened
+from ops.status import LATE_AFTER, Level, Row
 
-_STUCK_AFTER = timedelta(days=1)  # a run is not gone on with after that
 _KIND_OF_ERROR = "error_rate_"
 _MARKS = 3  # that are written of a run; the facts have all
 
@@ -125,7 +124,7 @@ class Mark:
 class LastRun:
     """The newest run of a golden set."""
 
-    state: str  # running, done, out of budget, abandoned
+    state: str  # running, interrupted, done, out of budget, abandoned
     started_at: datetime
     finished_at: datetime | None
     items: int
@@ -156,16 +155,16 @@ def _run_row(name: str, run: LastRun | None, every: timedelta | None, now: datet
                    "below": mark in low} for mark in run.marks],
     }  # fmt: skip
     words = [*_progress(run), *_marks(run, low), f"{usd(run.spent_usd)} of {usd(run.budget_usd)}"]
-    when = f"overdue, {ago_of(run.started_at, every, now)}" if is_overdue and every else ago(run.started_at, now)
-    return Row(_run_level(run, now, is_low=bool(low), is_overdue=is_overdue), name,
-               f"{run.state} {when}: {', '.join(words)}", facts)  # fmt: skip
+    when = ago_of(run.started_at, every, now) if is_overdue and every else ago(run.started_at, now)
+    return Row(_run_level(run, is_low=bool(low), is_overdue=is_overdue), name,
+               f"{'overdue, ' if is_overdue else ''}{run.state} {when}: {', '.join(words)}", facts)  # fmt: skip
 
 
-def _run_level(run: LastRun, now: datetime, *, is_low: bool, is_overdue: bool) -> Level:
+def _run_level(run: LastRun, *, is_low: bool, is_overdue: bool) -> Level:
     if is_low or is_overdue:
         return Level.WARNING
     if run.state == "running":
-        return Level.INFO if now - run.started_at < _STUCK_AFTER else Level.WARNING
+        return Level.INFO
     return Level.OK if run.state == "done" and run.scored else Level.WARNING
 
 

@@ -15,13 +15,13 @@ from typing import Any
 from ops.monitoring.alerts import Alert, Tier
 from ops.monitoring.rules.vendor import TIERS
 from ops.monitoring.vendor_status import PageState, Reading
-from ops.status import Level, Row
+from ops.status import LATE_AFTER, Level, Row
 from ops.window import in_one_unit
 
 LATE = timedelta(minutes=5)  # a message that nobody got for so long: they are sent every minute
 WATCH = "keep-watch"  # the step that tells of everything: nobody else tells when it stands still
 _LEAST_PERIOD = timedelta(minutes=5)  # a step more frequent than that may take a while
-LATE_AFTER, _CRITICAL_AFTER = 2, 8  # periods
+_CRITICAL_AFTER = 8  # periods
 _SHOWN = 100  # characters of an error, or of a vendor's words
 
 

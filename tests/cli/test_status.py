@@ -127,4 +127,5 @@ def test_machines_get_the_values_behind_the_words(engine: sa.Engine) -> None:
 def test_status_loads_nothing_that_is_slow_to_load(clean_environment: dict[str, str], settings: Settings) -> None:
     assert settings.database_url is not None
     known = {"DATABASE_URL": settings.database_url.get_secret_value(), "WATCHKEEPER_HOME": str(settings.home)}
+    known["WATCHKEEPER_VENDORS"] = '[{"name": "openai", "status_url": "https://status.openai.com/api/v2/summary.json"}]'
     assert loaded_by("status", of=HEAVY, env=clean_environment | known) == ""

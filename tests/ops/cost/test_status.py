@@ -10,7 +10,7 @@ import pytest
 from ops.cost.budgets import BudgetEvent, Period, Standing
 from ops.cost.projection import Method, Spread
 from ops.cost.scopes import TOTAL, Scope, ScopeKind
-from ops.cost.status import Forecast, Spent, Told, budget_row, spend_row, told_row
+from ops.cost.status import Checked, Forecast, Spent, Told, budget_row, spend_row, told_row
 from ops.window import Window
 
 NOW = datetime(2026, 11, 16, 12, tzinfo=UTC)
@@ -128,18 +128,30 @@ def test_team_that_will_be_over_is_worse_than_one_that_spent_more() -> None:
 USD = Decimal(5)
 
 
+def checked(minutes: int) -> Checked:
+    return Checked(NOW - timedelta(minutes=minutes), timedelta(minutes=5))
+
+
+def test_budget_of_each_that_was_checked_too_long_ago_is_unknown_save_what_is_over_already() -> None:
+    row = told_row("user:*, day", USD, [], checked(10), NOW)
+    assert (row.level, row.text) == ("unknown", "nobody had spent half of $5.00, checked 10 min ago (every 5 min)")
+    over, half = (Told(event, 1, "u2", USD) for event in (BudgetEvent.ALL_SPENT, BudgetEvent.HALF_SPENT))
+    assert told_row("user:*, day", USD, [over], checked(10), NOW).level == "critical"
+    assert told_row("user:*, day", USD, [half], checked(10), NOW).level == "unknown"
+
+
 def test_budget_of_each_is_as_it_was_when_all_of_them_were_added_up() -> None:
     told = [Told(BudgetEvent.HALF_SPENT, 12, "u2", Decimal(3)), Told(BudgetEvent.ALL_SPENT, 3, "u2", Decimal(13))]
-    row = told_row("user:*, day", USD, told, NOW - timedelta(minutes=3), NOW)
+    row = told_row("user:*, day", USD, told, checked(3), NOW)
     assert (row.level, row.text) == ("critical", "100 % spent: 3 of $5.00 each, the most u2 $13.00; checked 3 min ago")
     assert row.facts["keys"] == {BudgetEvent.HALF_SPENT: 12, BudgetEvent.ALL_SPENT: 3}
 
 
 def test_budget_of_each_of_which_nobody_spent_half_is_kept() -> None:
-    row = told_row("user:*, day", USD, [], NOW - timedelta(minutes=3), NOW)
+    row = told_row("user:*, day", USD, [], checked(3), NOW)
     assert (row.level, row.text) == ("ok", "nobody had spent half of $5.00, checked 3 min ago")
 
 
 def test_budget_of_each_that_nobody_checked_is_unknown() -> None:
-    row = told_row("user:*, day", USD, [], None, NOW)
+    row = told_row("user:*, day", USD, [], Checked(None, timedelta(minutes=5)), NOW)
     assert (row.level, row.text) == ("unknown", "never checked: `watchkeeper run check-budgets`")

@@ -159,7 +159,7 @@ def run(before: timedelta = HOUR, **changes: Any) -> LastRun:
             run(2 * DAY - SECOND), "ok", "done 47 h ago: 100 of 100 scored, $0.12 of $1.00", id="left out once",
         ),
         pytest.param(
-            run(2 * DAY), "warning", "done overdue, 2 d ago (every 24 h): 100 of 100 scored, $0.12 of $1.00",
+            run(2 * DAY), "warning", "overdue, done 2 d ago (every 24 h): 100 of 100 scored, $0.12 of $1.00",
             id="overdue",
         ),
         pytest.param(
