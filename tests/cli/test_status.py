@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+import click
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
@@ -129,3 +130,23 @@ def test_status_loads_nothing_that_is_slow_to_load(clean_environment: dict[str, 
     known = {"DATABASE_URL": settings.database_url.get_secret_value(), "WATCHKEEPER_HOME": str(settings.home)}
     known["WATCHKEEPER_VENDORS"] = '[{"name": "openai", "status_url": "https://status.openai.com/api/v2/summary.json"}]'
     assert loaded_by("status", of=HEAVY, env=clean_environment | known) == ""
+
+
+@pytest.mark.parametrize(
+    ("columns", "head"),
+    [pytest.param(80, ["State", "What"], id="narrow"), pytest.param(120, ["State", "About", "What"], id="wide")],
+)
+def test_terminal_gets_colours_and_no_line_beyond_its_edge(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch, columns: int, head: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("FORCE_COLOR", "1")  # to rich a terminal
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    fired(engine, Tier.CRITICAL)
+    coloured = status().stdout
+    lines = [click.unstyle(line) for line in coloured.splitlines()]
+    assert lines[1].split() == head
+    assert max(map(len, lines)) <= columns
+    assert {f"\x1b[{code}m{word}" in coloured for code, word in ((31, "critical"), (36, "unknown"), (32, "ok"))} == {
+        True
+    }
