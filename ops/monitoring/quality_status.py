@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from ops.money import usd
 from ops.monitoring.alerts import Status
-from ops.monitoring.baselines import Pinned, Series
+from ops.monitoring.baselines import Pinned, Series, compared
 from ops.monitoring.readings import Reading
 from ops.monitoring.rules.quality import QualitySample, evaluate
 from ops.monitoring.status import ago, ago_of, shortened
@@ -116,7 +116,7 @@ class Mark:
 
     def __str__(self) -> str:
         """Write it for people."""
-        against = "no baseline" if self.change is None else f"{100 * self.change:+.1f} % vs pinned"
+        against = f"{compared(self.mean, self.pinned.mean)} its baseline" if self.pinned else "no baseline"
         return f"{self.series.metric} {self.mean:.3f} ({against})"
 
 

@@ -247,15 +247,18 @@ def last_of(connection: sa.Connection, tenant: str, names: Sequence[str], now: d
     scored = {run.name: [(Series(*mark[:4]), *mark[4:]) for mark in run.marks] for run in found}
     metrics = {series.metric for marks in scored.values() for series, _, _ in marks}
     known = baselines.in_force(connection, tenant, metrics, now)
-    runs = {run.name: _last_run(run, scored[run.name], known) for run in found}
+    standing = connection.execute(_standing(tenant, now, _runs.run_id.in_([run.run_id for run in found])))
+    states = {run.run_id: run.state for run in standing}
+    runs = {run.name: _last_run(run, states[run.run_id], scored[run.name], known) for run in found}
     return {name: runs.get(name) for name in names}
 
 
 def _last_run(
-    run: sa.Row[Any], scored: Sequence[tuple[Series, int, float]], known: Mapping[Series, baselines.Baseline]
-) -> LastRun:
-    told = {name: value for name, value in run._mapping.items() if name not in ("name", "marks")}
-    return LastRun(**told, marks=[
+    run: sa.Row[Any], state: str, scored: Sequence[tuple[Series, int, float]],
+    known: Mapping[Series, baselines.Baseline],
+) -> LastRun:  # fmt: skip
+    told = {name: value for name, value in run._mapping.items() if name not in ("run_id", "name", "marks")}
+    return LastRun(**told, state=state, marks=[
         Mark(series=series, n=n, mean=mean, pinned=known[series].pinned if series in known else None)
         for series, n, mean in scored
     ])  # fmt: skip

@@ -337,7 +337,7 @@ def test_golden_sets_are_told_with_their_scores_beside_the_baseline(settings: Se
     chosen = golden_sets(settings, "faq", "new")
     assert told(read_status(chosen, NOW, {"run-evaluations": "0 4 * * *"}), "evaluations") == [
         ("warning", "faq", "done 60 min ago: 40 of 50 scored, 1 failed, 9 not asked, "
-         "exact 0.500 (-37.5 % vs pinned), regex 1.000 (no baseline), $0.50 of $1.00"),  # 0.5 / 0.8 - 1
+         "exact 0.500 (37.5 % below its baseline), regex 1.000 (no baseline), $0.50 of $1.00"),  # 0.5 / 0.8 - 1
         ("unknown", "new", "never ran"),
     ]  # fmt: skip
 

@@ -1,6 +1,6 @@
 -- The newest run of each golden set: how far its items have come, and what it scored by series, as its rows of `scores`
 -- say it.
-SELECT run.name, run.state, run.started_at, run.finished_at, run.items, run.spent_usd, run.budget_usd,
+SELECT run.run_id, run.name, run.started_at, run.finished_at, run.items, run.spent_usd, run.budget_usd,
        items.begun, items.scored, items.failed, marks.marks
   FROM (SELECT DISTINCT ON (name) * FROM watchkeeper.evaluation_runs
          WHERE tenant_id = :tenant AND name = ANY(CAST(:names AS text[])) AND started_at <= :now

@@ -77,10 +77,10 @@ DAYS = (DayScores(NOW.date() - DAY, 50, 0.8),)
     ("sample", "level", "text"),
     [
         pytest.param(
-            QualitySample("thumb", 0.8, 100, PINNED), "ok", "Quality 0.800, +0.0 % vs pinned", id="as it was"
+            QualitySample("thumb", 0.8, 100, PINNED), "ok", "Quality 0.800 in 24 h, level with its baseline", id="as it was"
         ),
         pytest.param(
-            QualitySample("thumb", 0.4, 100, PINNED), "warning", "Quality 0.400, -50.0 % vs pinned",
+            QualitySample("thumb", 0.4, 100, PINNED), "warning", "Quality 0.400 in 24 h, 50.0 % below its baseline",
             id="as grave as the rule finds it",  # 0.4 / 0.8 - 1
         ),
         pytest.param(
@@ -129,23 +129,23 @@ def run(before: timedelta = HOUR, **changes: Any) -> LastRun:
         pytest.param(None, "unknown", "never ran", id="nobody knows"),
         pytest.param(
             run(marks=(mark("exact", 0.82), mark("regex", 0.5, None))), "ok",
-            "done 60 min ago: 100 of 100 scored, exact 0.820 (+2.5 % vs pinned), regex 0.500 (no baseline), "
+            "done 60 min ago: 100 of 100 scored, exact 0.820 (2.5 % above its baseline), regex 0.500 (no baseline), "
             "$0.12 of $1.00", id="with its marks",  # 0.82 / 0.8 - 1
         ),
         pytest.param(
             run(marks=(mark("exact", 0.9), mark("judge", 0.4))), "warning",
-            "done 60 min ago: 100 of 100 scored, judge 0.400 (-50.0 % vs pinned), exact 0.900 (+12.5 % vs pinned), "
-            "$0.12 of $1.00", id="below its baseline, the worst first",
+            "done 60 min ago: 100 of 100 scored, judge 0.400 (50.0 % below its baseline), "
+            "exact 0.900 (12.5 % above its baseline), $0.12 of $1.00", id="below its baseline, the worst first",
         ),
         pytest.param(
             run(marks=(mark("judge", 0.4, n=5),)), "ok",
-            "done 60 min ago: 100 of 100 scored, judge 0.400 (-50.0 % vs pinned), $0.12 of $1.00",
+            "done 60 min ago: 100 of 100 scored, judge 0.400 (50.0 % below its baseline), $0.12 of $1.00",
             id="too few to prove anything",
         ),
         pytest.param(
             run(marks=[mark(name, 0.8) for name in "abcd"]), "ok",
-            "done 60 min ago: 100 of 100 scored, a 0.800 (+0.0 % vs pinned), b 0.800 (+0.0 % vs pinned), "
-            "c 0.800 (+0.0 % vs pinned), 1 more metrics, $0.12 of $1.00", id="more than a line has room for",
+            "done 60 min ago: 100 of 100 scored, a 0.800 (level with its baseline), b 0.800 (level with its baseline), "
+            "c 0.800 (level with its baseline), 1 more metrics, $0.12 of $1.00", id="more than a line has room for",
         ),
         pytest.param(
             run(state="out of budget", begun=60, scored=50, failed=10), "warning",
@@ -167,8 +167,8 @@ def run(before: timedelta = HOUR, **changes: Any) -> LastRun:
             "running 60 s ago: 8 of 100 scored, 90 not asked, $0.12 of $1.00", id="under way",
         ),
         pytest.param(
-            run(DAY, state="running", finished_at=None), "warning",
-            "running 24 h ago: 100 of 100 scored, $0.12 of $1.00", id="stuck",
+            run(state="interrupted", finished_at=None, begun=10, scored=8), "warning",
+            "interrupted 60 min ago: 8 of 100 scored, 90 not asked, $0.12 of $1.00", id="killed",
         ),
     ],
 )  # fmt: skip
