@@ -26,7 +26,7 @@ from ops.window import Window
 from tasks.read_metrics import Asked, read_metrics
 from tasks.rebuild_rollups import rebuild_day
 from tasks.settings import Settings
-from tasks.stores import metrics, schema, usage
+from tasks.stores import latencies, schema, usage
 
 MONTH = Window(datetime(2026, 10, 22, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC))
 LAST = MONTH.end - timedelta(minutes=17)
@@ -106,12 +106,12 @@ def _errors(engine: sa.Engine) -> dict[str, dict[str, float]]:
 
 def _by_model(engine: sa.Engine) -> dict[str | None, Histogram]:
     with engine.connect() as connection:
-        return metrics.latency(connection, TENANT, MONTH, Dimension.MODEL)
+        return latencies.latency(connection, TENANT, MONTH, Dimension.MODEL)
 
 
 def _p95(engine: sa.Engine) -> list[float | None]:
     with engine.connect() as connection:
-        bins = metrics.bins_of_hours(connection, TENANT, MONTH, Dimension.MODEL)
+        bins = latencies.bins_of_hours(connection, TENANT, MONTH, Dimension.MODEL)
     return [Histogram(counts).quantile(0.95) for counts in bins.values()]
 
 

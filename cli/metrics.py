@@ -62,7 +62,8 @@ def show(metric: str | None, by: str | None, window: str, as_of: datetime | None
     """Show one METRIC, or all of them, in a window.
 
     From fewer observations than a metric needs there is no value but `insufficient data`. Costs of users are of full
-    UTC days, whatever the window.
+    UTC days, whatever the window. What users, judges and evaluations of golden sets say is never in one mean: each has
+    a row.
 
     \b
     Example:
@@ -101,6 +102,6 @@ def _rows(readings: Sequence[Reading], by: str | None, top: int) -> Iterator[tup
     for reading in readings[:top]:
         value = reading.words() if reading.value is not None else coloured(reading.words(), "yellow")
         key = (reading.key or UNKNOWN,) if by else ()
-        yield reading.metric.name, *key, value, f"{reading.n:,}", reading.detail
+        yield reading.metric.name, *key, value, f"{reading.n:,}", reading.scorer or reading.detail
     if len(readings) > top:
         yield readings[0].metric.name, f"and {len(readings) - top:,} more (--top)", "", "", ""

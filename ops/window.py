@@ -85,3 +85,16 @@ def floor_day(when: datetime) -> datetime:
 def floor_hour(when: datetime) -> datetime:
     """Cut `when` down to its full UTC hour."""
     return when.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def ceil_hour(when: datetime) -> datetime:
+    """Move `when` up to the next full UTC hour, unless it is one."""
+    return floor_hour(when + timedelta(hours=1) - timedelta.resolution)
+
+
+def whole_hours(window: Window) -> tuple[Window, list[Window]]:
+    """Return the whole UTC hours of a window, of no length where there is none, and what is left of it at its ends."""
+    first, last = ceil_hour(window.start), floor_hour(window.end)
+    if first >= last:
+        return Window(window.start, window.start), [window]
+    return Window(first, last), [end for end in (Window(window.start, first), Window(last, window.end)) if end.length]

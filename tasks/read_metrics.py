@@ -55,5 +55,9 @@ def read_metrics(engine: sa.Engine, settings: Settings, asked: Asked) -> list[Re
 
 def _readings(metric: Metric, sums: store.ByKey, keys: Collection[str | None], window: Window) -> list[Reading]:
     """Read a metric of every key, what rests on the most first; without any key of everything."""
-    found = [metric.read(key, sums.get(key), window) for key in keys or (None,)]
-    return sorted(found, key=lambda reading: (-reading.n, reading.key is None, reading.key))
+    found = [reading for key in keys or (None,) for reading in metric.readings(key, sums.get(key), window)]
+    return sorted(found, key=_place)
+
+
+def _place(reading: Reading) -> tuple[int, bool, str, str]:
+    return -reading.n, reading.key is None, reading.key or "", str(reading.scorer)

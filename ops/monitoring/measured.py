@@ -7,12 +7,49 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 from ops.monitoring.vendor_status import PageState, Reading, worst
 from ops.proportions import Share
 from ops.usage import ErrorType
+from ops.window import Window, ceil_hour, floor_hour
+
+NOT_OURS = (ErrorType.CLIENT, ErrorType.CONTENT_FILTER)  # failures that are no service's fault
+_NONE = Share(0, 0)
+_MINUTE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The part of a window of which there are data: usage began in it, or its events are no longer kept."""
+
+    part: Window
+    is_whole: bool = True
+
+    @property
+    def minutes(self) -> float:
+        """How long it is."""
+        return self.part.length / _MINUTE
+
+    @property
+    def words(self) -> str:
+        """Say which part it is; nothing of a whole window."""
+        return "" if self.is_whole else f"only {self.part.start:%Y-%m-%d %H:%M} to {self.part.end:%Y-%m-%d %H:%M}"
+
+
+def known_part(window: Window, began: datetime | None, kept_from: datetime | None, *, is_rolled_up: bool) -> Known:
+    """Return the part of a window from the first usage on.
+
+    Before `kept_from` there are no events any more: what roll-ups have is there in whole hours, all else not at all.
+    """
+    start, end = max(window.start, began or window.start), window.end
+    if kept_from is not None and start < kept_from:
+        start = ceil_hour(start) if is_rolled_up else kept_from
+        end = floor_hour(end) if end < kept_from else end
+    part = Window(min(start, end), end)
+    return Known(part, part == window)
 
 
 class Sample(NamedTuple):
@@ -36,26 +73,62 @@ def cached(hits: int, told: int, requests: int) -> Share:
     return Share(hits, requests if told == hits > 0 else told)
 
 
-NOT_OURS = (ErrorType.CLIENT, ErrorType.CONTENT_FILTER)  # failures that are no service's fault
-_NONE = Share(0, 0)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EventSums:
-    """The requests of a window. `sent` are those that our own cache did not answer; failures are of these."""
+class RequestSums:
+    """The requests of a window, what they cost, and what our own caches answered of them."""
 
-    minutes: float  # how long the window is
+    known: Known
     requests: int = 0
-    sent: int = 0
-    failures: Mapping[str, int] = field(default_factory=dict)  # by error type
-    busy_ms: float = 0.0  # latencies of those sent, added up
-    timed: int = 0  # sent, with a known latency
     cost_usd: Decimal = Decimal(0)
     priced: int = 0
-    answers_cached: Share = _NONE  # of chats and completions that went through the cache
-    embeddings_cached: Share = _NONE
-    prompts_cached: Share = _NONE  # input tokens that the vendor read from its own cache
-    prompts: int = 0  # requests that those tokens are of
+    answers: int = 0  # chats and completions
+    answers_told: int = 0  # of which a source tells hit or miss
+    answer_hits: int = 0
+    embeddings: int = 0
+    embeddings_told: int = 0
+    embedding_hits: int = 0
+
+    @property
+    def answers_cached(self) -> Share:
+        """What the cache answered of the chats and completions that went through it."""
+        return cached(self.answer_hits, self.answers_told, self.answers)
+
+    @property
+    def embeddings_cached(self) -> Share:
+        """What the cache answered of the embedding calls that went through it."""
+        return cached(self.embedding_hits, self.embeddings_told, self.embeddings)
+
+    @property
+    def unpriced(self) -> Share:
+        """Requests that no price is known of."""
+        return Share(self.requests - self.priced, self.requests)
+
+    @property
+    def cost(self) -> Sample:
+        """What the requests with a price cost."""
+        return Sample(self.cost_usd, self.priced, "; ".join(filter(None, (self._left_out, self.known.words))))
+
+    @property
+    def cost_per_request(self) -> Sample:
+        """What one of them cost."""
+        return Sample(self.cost_usd / self.priced if self.priced else None, self.priced, self._left_out)
+
+    @property
+    def per_minute(self) -> Sample:
+        """How many requests began in a minute."""
+        return Sample(self.requests / self.known.minutes, self.requests, self.known.words)
+
+    @property
+    def _left_out(self) -> str:
+        return f"{self.unpriced.hits:,} requests have no price" if self.unpriced.hits else ""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureSums:
+    """The requests that our own cache did not answer, and those of them that failed, by error type."""
+
+    sent: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)
 
     def failed(self, *error_types: str) -> Share:
         """Return the failures of these types."""
@@ -67,21 +140,16 @@ class EventSums:
         failed = self.failed(*(set(ErrorType) - set(NOT_OURS)))
         return Share(failed.n - failed.hits, failed.n)
 
-    @property
-    def unpriced(self) -> Share:
-        """Requests that no price is known of."""
-        return Share(self.requests - self.priced, self.requests)
 
-    @property
-    def cost(self) -> Sample:
-        """What the requests with a price cost."""
-        left_out = self.unpriced.hits
-        return Sample(self.cost_usd, self.priced, f"{left_out:,} requests have no price" if left_out else "")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentSums:
+    """What no roll-up has of the requests that our own cache did not answer."""
 
-    @property
-    def cost_per_request(self) -> Sample:
-        """What one of them cost."""
-        return self.cost._replace(value=self.cost_usd / self.priced if self.priced else None)
+    known: Known
+    busy_ms: float = 0.0  # latencies added up
+    timed: int = 0  # requests with a known latency
+    prompts_cached: Share = _NONE  # input tokens that the vendor read from its own cache
+    prompts: int = 0  # requests that those tokens are of
 
     @property
     def prompts_from_cache(self) -> Sample:
@@ -91,17 +159,22 @@ class EventSums:
     @property
     def in_flight(self) -> Sample:
         """How many requests there were at once, on average: rate x latency (Little 1961)."""
-        return Sample(self.busy_ms / (60_000 * self.minutes), self.timed)
+        return Sample(self.busy_ms / (60_000 * self.known.minutes), self.timed, self.known.words)
 
-    @property
-    def per_minute(self) -> Sample:
-        """How many requests began in a minute."""
-        return Sample(self.requests / self.minutes, self.requests)
+
+class Scorer(NamedTuple):
+    """Who gave a score: what it comes from (a user, a judge, an evaluation of a golden set, …), in which version."""
+
+    source: str
+    judge_version: str | None
+
+    def __str__(self) -> str:
+        return self.source if self.judge_version is None else f"{self.source} {self.judge_version}"
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreSums:
-    """The scores of one name: how many, their sum, and how many are above 0."""
+    """The scores of one name and scorer: how many, their sum, and how many are above 0."""
 
     n: int = 0
     total: float = 0.0
@@ -129,11 +202,12 @@ class UserSums:
 
     usd: Decimal = Decimal(0)
     users: int = 0
+    days: int = 0  # since usage began
 
     @property
     def mean(self) -> Sample:
-        """The cost of one."""
-        return Sample(self.usd / self.users if self.users else None, self.users)
+        """The cost of one; it rests on the days, not on the users."""
+        return Sample(self.usd / self.users if self.users else None, self.days, f"{self.users:,} users")
 
 
 @dataclass(frozen=True, slots=True)

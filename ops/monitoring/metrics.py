@@ -12,8 +12,19 @@ from datetime import timedelta
 from ops.errors import UnknownName
 from ops.monitoring.baselines import sufficient_n
 from ops.monitoring.histogram import Histogram
-from ops.monitoring.measured import EventSums, InUse, MonthEnd, Pages, Sample, ScoreSums, UserSums, rate
-from ops.monitoring.readings import Better, Dimension, Group, Metric, Source, Unit
+from ops.monitoring.measured import (
+    FailureSums,
+    InUse,
+    MonthEnd,
+    Pages,
+    RequestSums,
+    Sample,
+    ScoreSums,
+    SentSums,
+    UserSums,
+    rate,
+)
+from ops.monitoring.readings import FULL_DAYS, Better, Dimension, Group, Metric, Source, Unit
 from ops.proportions import Share
 from ops.usage import ErrorType
 
@@ -32,12 +43,10 @@ WINDOWS: Mapping[str, timedelta] = {
 
 _QUALITY, _PERFORMANCE, _COST, _SYSTEM = Group
 _HIGHER, _LOWER, _NEITHER = Better
-_EVENTS, _LATENCY, _SCORES = Source.EVENTS, Source.LATENCY, Source.SCORES
+_REQUESTS, _FAILURES, _SENT_ONES, _LATENCY = Source.REQUESTS, Source.FAILURES, Source.SENT, Source.LATENCY
 _SENT = "sent requests"  # those that our own cache did not answer
 _SCORED = (Dimension.MODEL, Dimension.RELEASE, Dimension.FEATURE)  # what a score tells of its answer
-# The scores that metrics are made of; an evaluation run and every source write them under these names.
-SCORES = ("task_success", "thumb", "retrieval_mrr", "retrieval_ndcg", "judge_factuality", "judge_relevance")
-_NO_SCORES = ScoreSums()
+_USER_DAYS = FULL_DAYS[Source.USER_DAY], FULL_DAYS[Source.USER_MONTH]
 
 
 def find(name: str) -> Metric:
@@ -52,15 +61,19 @@ def find(name: str) -> Metric:
         raise UnknownName("metric", name, METRICS) from None
 
 
-def _mean_of(score: str) -> Callable[[Mapping[str, ScoreSums]], Sample]:
-    return lambda scores: scores.get(score, _NO_SCORES).mean
+def _of_scores(
+    name: str, score: str, formula: str, sample: Callable[[ScoreSums], Sample] = lambda scores: scores.mean,
+    unit: Unit = Unit.SCORE, better: Better = _HIGHER,
+) -> Metric:  # fmt: skip
+    """Make a metric of the scores of that name; an evaluation run and every source write them under it."""
+    return Metric(name, _QUALITY, unit, better, MIN_MEAN, Source.SCORES, formula, sample, _SCORED, score)
 
 
-def _thumbs(share: Callable[[ScoreSums], Share]) -> Callable[[Mapping[str, ScoreSums]], Sample]:
-    return lambda scores: rate(share(scores.get("thumb", _NO_SCORES)))
+def _requests(of: Callable[[RequestSums], Share]) -> Callable[[RequestSums], Sample]:
+    return lambda sums: rate(of(sums))
 
 
-def _share(of: Callable[[EventSums], Share]) -> Callable[[EventSums], Sample]:
+def _failures(of: Callable[[FailureSums], Share]) -> Callable[[FailureSums], Sample]:
     return lambda sums: rate(of(sums))
 
 
@@ -83,9 +96,17 @@ def _largest(histogram: Histogram) -> Sample:
 
 def _error_rate(error_type: ErrorType) -> Metric:
     return Metric(
-        f"error_rate_{error_type}", _PERFORMANCE, Unit.SHARE, _LOWER, MIN_ERRORS_OF, _EVENTS,
-        f"failures of type `{error_type}` / {_SENT}", _share(lambda sums: sums.failed(error_type)),
+        f"error_rate_{error_type}", _PERFORMANCE, Unit.SHARE, _LOWER, MIN_ERRORS_OF, _FAILURES,
+        f"failures of type `{error_type}` / {_SENT}", _failures(lambda sums: sums.failed(error_type)),
     )  # fmt: skip
+
+
+def _prompts_cached(sent: SentSums) -> Sample:
+    return sent.prompts_from_cache
+
+
+def _in_flight(sent: SentSums) -> Sample:
+    return sent.in_flight
 
 
 def _per_user(users: UserSums) -> Sample:
@@ -105,60 +126,55 @@ def _gravest(pages: Pages) -> Sample:
 
 
 _LIST = (
-    Metric("task_success_rate", _QUALITY, Unit.SHARE, _HIGHER, MIN_MEAN, _SCORES,
-           "mean of the scores `task_success` (0 or 1)", _mean_of("task_success"), _SCORED),
-    Metric("thumbs_up_rate", _QUALITY, Unit.SHARE, _HIGHER, MIN_MEAN, _SCORES,
-           "scores `thumb` above 0 / scores `thumb`", _thumbs(lambda thumbs: thumbs.above), _SCORED),
-    Metric("thumbs_down_rate", _QUALITY, Unit.SHARE, _LOWER, MIN_MEAN, _SCORES,
-           "scores `thumb` of 0 and below / scores `thumb`", _thumbs(lambda thumbs: thumbs.not_above), _SCORED),
-    Metric("retrieval_mrr", _QUALITY, Unit.SCORE, _HIGHER, MIN_MEAN, _SCORES,
-           "mean of the scores `retrieval_mrr`: 1 / rank of the first relevant document", _mean_of("retrieval_mrr"),
-           _SCORED),
-    Metric("retrieval_ndcg", _QUALITY, Unit.SCORE, _HIGHER, MIN_MEAN, _SCORES,
-           "mean of the scores `retrieval_ndcg`, at the k of their evaluation", _mean_of("retrieval_ndcg"), _SCORED),
-    Metric("factuality", _QUALITY, Unit.SCORE, _HIGHER, MIN_MEAN, _SCORES,
-           "mean of the scores `judge_factuality`", _mean_of("judge_factuality"), _SCORED),
-    Metric("relevance", _QUALITY, Unit.SCORE, _HIGHER, MIN_MEAN, _SCORES,
-           "mean of the scores `judge_relevance`", _mean_of("judge_relevance"), _SCORED),
+    _of_scores("task_success_rate", "task_success", "mean of the scores `task_success` (0 or 1)", unit=Unit.SHARE),
+    _of_scores("thumbs_up_rate", "thumb", "scores `thumb` above 0 / scores `thumb`",
+               lambda thumbs: rate(thumbs.above), Unit.SHARE),
+    _of_scores("thumbs_down_rate", "thumb", "scores `thumb` of 0 and below / scores `thumb`",
+               lambda thumbs: rate(thumbs.not_above), Unit.SHARE, _LOWER),
+    _of_scores("retrieval_mrr", "retrieval_mrr",
+               "mean of the scores `retrieval_mrr`: 1 / rank of the first relevant document"),
+    _of_scores("retrieval_ndcg", "retrieval_ndcg", "mean of the scores `retrieval_ndcg`, each k apart"),
+    _of_scores("factuality", "judge_factuality", "mean of the scores `judge_factuality`"),
+    _of_scores("relevance", "judge_relevance", "mean of the scores `judge_relevance`"),
 
     *_quantiles("latency", "latency", _LATENCY),
     Metric("latency_max_ms", _PERFORMANCE, Unit.MS, _LOWER, 1, _LATENCY,
            f"the largest latency of successful {_SENT}, exactly", _largest),
     *_quantiles("ttft", "time to first token", Source.FIRST_TOKEN),
-    Metric("requests_per_minute", _PERFORMANCE, Unit.PER_MINUTE, _NEITHER, 1, _EVENTS,
-           "requests / minutes of the window", lambda sums: sums.per_minute),
-    Metric("error_rate", _PERFORMANCE, Unit.SHARE, _LOWER, MIN_ERRORS_OF, _EVENTS,
-           f"failures of any type / {_SENT}", _share(lambda sums: sums.failed(*ErrorType))),
+    Metric("requests_per_minute", _PERFORMANCE, Unit.PER_MINUTE, _NEITHER, 1, _REQUESTS,
+           "requests / minutes of the window since usage began", lambda sums: sums.per_minute),
+    Metric("error_rate", _PERFORMANCE, Unit.SHARE, _LOWER, MIN_ERRORS_OF, _FAILURES,
+           f"failures of any type / {_SENT}", _failures(lambda sums: sums.failed(*ErrorType))),
     *map(_error_rate, ErrorType),
-    Metric("availability", _PERFORMANCE, Unit.SHARE, _HIGHER, MIN_AVAILABLE_OF, _EVENTS,
+    Metric("availability", _PERFORMANCE, Unit.SHARE, _HIGHER, MIN_AVAILABLE_OF, _FAILURES,
            f"1 - failures of other types than `client` and `content_filter` / {_SENT}",
-           _share(lambda sums: sums.available)),
+           _failures(lambda sums: sums.available)),
 
-    Metric("cost_total_usd", _COST, Unit.USD, _LOWER, 1, _EVENTS,
+    Metric("cost_total_usd", _COST, Unit.USD, _LOWER, 1, _REQUESTS,
            "cost of the requests that have a price", lambda sums: sums.cost),
-    Metric("cost_per_request_usd", _COST, Unit.USD, _LOWER, 1, _EVENTS,
+    Metric("cost_per_request_usd", _COST, Unit.USD, _LOWER, 1, _REQUESTS,
            "cost / requests that have a price", lambda sums: sums.cost_per_request),
-    Metric("unpriced_share", _COST, Unit.SHARE, _LOWER, 1, _EVENTS,
-           "requests without a price / requests", _share(lambda sums: sums.unpriced)),
-    Metric("cost_per_user_day_usd", _COST, Unit.USD, _LOWER, 1, Source.USER_DAY,
-           "cost of the last full UTC day / its known users", _per_user, ()),
-    Metric("cost_per_user_month_usd", _COST, Unit.USD, _LOWER, 1, Source.USER_MONTH,
-           "cost of the last 30 full UTC days / their known users", _per_user, ()),
+    Metric("unpriced_share", _COST, Unit.SHARE, _LOWER, 1, _REQUESTS,
+           "requests without a price / requests", _requests(lambda sums: sums.unpriced)),
+    Metric("cost_per_user_day_usd", _COST, Unit.USD, _LOWER, _USER_DAYS[0], Source.USER_DAY,
+           "cost of the last full UTC day / its known users; n: days since usage began", _per_user, ()),
+    Metric("cost_per_user_month_usd", _COST, Unit.USD, _LOWER, _USER_DAYS[1], Source.USER_MONTH,
+           "cost of the last 30 full UTC days / their known users; n: days since usage began", _per_user, ()),
     Metric("cost_projected_month_usd", _COST, Unit.USD, _LOWER, MIN_HISTORY_DAYS, Source.PROJECTION,
            "what the month was last projected to cost; n: days of history", _projected, (Dimension.FEATURE,)),
 
-    Metric("response_cache_hit_rate", _SYSTEM, Unit.SHARE, _HIGHER, MIN_ELIGIBLE, _EVENTS,
+    Metric("response_cache_hit_rate", _SYSTEM, Unit.SHARE, _HIGHER, MIN_ELIGIBLE, _REQUESTS,
            "chats and completions that our cache answered / those that went through it (all, if only hits are told)",
-           _share(lambda sums: sums.answers_cached)),
-    Metric("embedding_cache_hit_rate", _SYSTEM, Unit.SHARE, _HIGHER, MIN_ELIGIBLE, _EVENTS,
+           _requests(lambda sums: sums.answers_cached)),
+    Metric("embedding_cache_hit_rate", _SYSTEM, Unit.SHARE, _HIGHER, MIN_ELIGIBLE, _REQUESTS,
            "embedding calls that our cache answered / those that went through it (all, if only hits are told)",
-           _share(lambda sums: sums.embeddings_cached)),
-    Metric("prompt_cache_hit_rate", _SYSTEM, Unit.SHARE, _HIGHER, MIN_ELIGIBLE, _EVENTS,
+           _requests(lambda sums: sums.embeddings_cached)),
+    Metric("prompt_cache_hit_rate", _SYSTEM, Unit.SHARE, _HIGHER, MIN_ELIGIBLE, _SENT_ONES,
            "input tokens that the vendor had cached / input tokens of the requests that tell",
-           lambda sums: sums.prompts_from_cache),
-    Metric("requests_in_flight", _SYSTEM, Unit.REQUESTS, _NEITHER, 1, _EVENTS,
-           "latencies added up / the window: how many were waited for at once, on average (Little's law)",
-           lambda sums: sums.in_flight),
+           _prompts_cached),
+    Metric("requests_in_flight", _SYSTEM, Unit.REQUESTS, _NEITHER, 1, _SENT_ONES,
+           "latencies added up / the window since usage began: how many were waited for at once on average (Little)",
+           _in_flight),
     Metric("models_in_use", _SYSTEM, Unit.VERSIONS, _NEITHER, 1, Source.MODELS,
            "models of the requests, with their shares", _versions),
     Metric("prompt_versions_in_use", _SYSTEM, Unit.VERSIONS, _NEITHER, 1, Source.PROMPTS,
@@ -169,3 +185,4 @@ _LIST = (
 )  # fmt: skip
 
 METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _LIST}
+SCORES = tuple(dict.fromkeys(metric.score for metric in _LIST if metric.score))

@@ -6,8 +6,7 @@ Before it: `measured.py`, the sums of a window. After it: `metrics.py` lists the
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -15,8 +14,8 @@ from typing import Any
 from ops.errors import InvalidValue
 from ops.money import usd
 from ops.monitoring.alerts import percent
-from ops.monitoring.measured import Sample
-from ops.window import Window, floor_day
+from ops.monitoring.measured import Sample, Scorer
+from ops.window import Window, full_days
 
 
 class Group(StrEnum):
@@ -69,10 +68,12 @@ class ReadingStatus(StrEnum):
 class Source(StrEnum):
     """What a metric is worked out from: the kind of sums that its `sample` takes."""
 
-    EVENTS = "events"  # EventSums
+    REQUESTS = "requests"  # RequestSums
+    FAILURES = "failures"  # FailureSums
+    SENT = "sent requests"  # SentSums
     LATENCY = "latency"  # Histogram
     FIRST_TOKEN = "first token"  # noqa: S105  Histogram; no password
-    SCORES = "scores"  # ScoreSums by the score's name
+    SCORES = "scores"  # ScoreSums, by the score's name and its Scorer
     USER_DAY = "users of a day"  # UserSums
     USER_MONTH = "users of 30 days"  # UserSums
     PROJECTION = "projection"  # MonthEnd
@@ -81,13 +82,13 @@ class Source(StrEnum):
     PAGES = "status pages"  # Pages
 
 
-_FULL_DAYS = {Source.USER_DAY: timedelta(days=1), Source.USER_MONTH: timedelta(days=30)}
+FULL_DAYS = {Source.USER_DAY: 1, Source.USER_MONTH: 30}  # that a source is read of, whatever the window
 
 
 def span_of(source: Source, window: Window) -> Window:
     """Return the time that a source is read of: the window, or so many full UTC days before its end."""
-    days = _FULL_DAYS.get(source)
-    return window if days is None else Window.before(floor_day(window.end), days)
+    days = FULL_DAYS.get(source)
+    return window if days is None else full_days(window.end, days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class Metric:
     formula: str  # for people
     sample: Callable[[Any], Sample]
     dimensions: Collection[Dimension] = tuple(Dimension)
+    score: str | None = None  # the name of the scores that it is made of
 
     def facts(self) -> dict[str, Any]:
         """Return what the catalogue shows of it."""
@@ -116,6 +118,12 @@ class Metric:
         if by not in self.dimensions:
             known = ", ".join(self.dimensions) or "nothing, being of everything together"
             raise InvalidValue("by", by.value, f"what {self.name} is told apart by: {known}")
+
+    def readings(self, key: str | None, sums: Any, window: Window) -> list[Reading]:
+        """Work out the metric of one key: of scores one reading of each scorer, for what two say is never mixed."""
+        by_scorer = (sums or {}).get(self.score, {}) if self.score else {}
+        found = [replace(self.read(key, some, window), scorer=scorer) for scorer, some in by_scorer.items()]
+        return found or [self.read(key, None if self.score else sums, window)]
 
     def read(self, key: str | None, sums: object | None, window: Window) -> Reading:
         """Work out the metric of one key (sums None: nothing is there); too few observations give no value."""
@@ -135,6 +143,7 @@ class Reading:
     value: float | Decimal | str | None
     n: int
     detail: str = ""
+    scorer: Scorer | None = None  # of a metric of scores
 
     @property
     def status(self) -> ReadingStatus:
@@ -158,7 +167,8 @@ class Reading:
             "metric": metric.name, "key": self.key, "value": self.value,
             "status": self.status.value, "unit": metric.unit.value,
             "better": metric.better.value, "n": self.n, "min_n": metric.min_n, "from": self.window.start,
-            "to": self.window.end, "detail": self.detail,
+            "to": self.window.end, "detail": self.detail, "source": self.scorer and self.scorer.source,
+            "judge_version": self.scorer and self.scorer.judge_version,
         }  # fmt: skip
 
 

@@ -1,28 +1,40 @@
 """The sums that metrics are worked out from: of a window, by a dimension or of everything (key None).
 
-After it: `ops.monitoring.metrics`. What is late or corrected counts at once: latencies by model, release and vendor are
-from the roll-up that ingestion keeps, as far as whole hours go, all else from the window's own events.
+After it: `ops.monitoring.metrics`. What is late or corrected counts at once: requests, costs, caches and models, and
+latencies by model, release and vendor, are from the roll-ups that ingestion keeps, as far as whole hours go; all else,
+which no roll-up has, is from the window's own events.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from ops.cost.scopes import ScopeKind
-from ops.monitoring.histogram import Histogram
-from ops.monitoring.measured import EventSums, InUse, MonthEnd, Pages, ScoreSums, UserSums, cached
+from ops.monitoring.measured import (
+    FailureSums,
+    InUse,
+    Known,
+    MonthEnd,
+    Pages,
+    RequestSums,
+    Scorer,
+    ScoreSums,
+    SentSums,
+    UserSums,
+    known_part,
+)
 from ops.monitoring.metrics import SCORES
 from ops.monitoring.readings import Dimension, Source
 from ops.proportions import Share
-from ops.usage import ErrorType
-from ops.window import Window, floor_hour
-from tasks.stores import vendor_statuses
+from ops.window import Window, whole_hours
+from tasks.stores import latencies, usage, vendor_statuses
+from tasks.stores.latencies import values_of
 from tasks.stores.sql import statement
-from tasks.stores.tables import cost_projections, scores, usage_daily_users, usage_events
+from tasks.stores.tables import cost_projections, scores, usage_daily_users, usage_events, usage_hourly
 
 _HOUR = timedelta(hours=1)
 ByKey = Mapping[str | None, Any]
@@ -33,120 +45,91 @@ def read(connection: sa.Connection, tenant: str, source: Source, window: Window,
     return _READERS[source](connection, tenant, window, by)
 
 
-def _values(tenant: str, window: Window, by: Dimension | None) -> dict[str, Any]:
-    return {"tenant": tenant, "start": window.start, "end": window.end, "by": by}
-
-
-def events(connection: sa.Connection, tenant: str, window: Window, by: Dimension | None) -> dict[str | None, EventSums]:
-    """Sum up the requests of a window."""
-    rows = connection.execute(statement("metric_events"), _values(tenant, window, by))
-    return {row.key: _event_sums(row, window) for row in rows}
-
-
-def _event_sums(row: Any, window: Window) -> EventSums:
-    return EventSums(
-        minutes=window.length / timedelta(minutes=1), requests=row.requests, sent=row.sent,
-        failures={name.value: getattr(row, name) for name in ErrorType},
-        busy_ms=row.busy_ms, timed=row.timed, cost_usd=row.cost_usd, priced=row.priced,
-        answers_cached=cached(row.answer_hits, row.answers_told, row.answers),
-        embeddings_cached=cached(row.embedding_hits, row.embeddings_told, row.embeddings),
-        prompts_cached=Share(row.cached_tokens, row.input_tokens), prompts=row.prompts,
-    )  # fmt: skip
-
-
-def latency(
+def requests(
     connection: sa.Connection, tenant: str, window: Window, by: Dimension | None
-) -> dict[str | None, Histogram]:
-    """Count latencies: whole hours from the roll-up, what is left at the ends of the window from events."""
-    hours, rest = _divided(window, is_rolled_up=by is not Dimension.FEATURE)
-    found: dict[str | None, Histogram] = {}
-    for part in (_of_hours(connection, tenant, hours, by), *(_of_events(connection, tenant, end, by) for end in rest)):
-        for key, histogram in part.items():
-            found[key] = found.get(key, Histogram()).plus(histogram)
-    return found
+) -> dict[str | None, RequestSums]:
+    """Sum up the requests of a window and what they cost."""
+    known = _known(connection, tenant, window, is_rolled_up=True)
+    return {
+        row.key: RequestSums(
+            known=known, requests=row.requests, cost_usd=row.cost_usd, priced=row.priced, answers=row.answers,
+            answers_told=row.answers_told, answer_hits=row.answer_hits, embeddings=row.embeddings,
+            embeddings_told=row.embeddings_told, embedding_hits=row.embedding_hits,
+        )
+        for row in request_rows(connection, tenant, known.part, by)
+    }  # fmt: skip
 
 
-def _divided(window: Window, *, is_rolled_up: bool) -> tuple[Window, list[Window]]:
-    """Return the whole hours of a window that are read from the roll-up, and the rest of it."""
-    first, last = floor_hour(window.start + _HOUR - timedelta.resolution), floor_hour(window.end)
-    if not is_rolled_up or first >= last:
-        return Window(window.start, window.start), [window]
-    return Window(first, last), [end for end in (Window(window.start, first), Window(last, window.end)) if end.length]
+def request_rows(
+    connection: sa.Connection, tenant: str, window: Window, by: Dimension | None,
+    *, is_rolled_up: bool = True, is_by_version: bool = False,
+) -> Iterable[Any]:  # fmt: skip
+    """Sum up requests: of whole hours from the roll-up, which has every dimension, of the rest from events."""
+    hours = whole_hours(window)[0] if is_rolled_up else Window(window.start, window.start)
+    values = {**values_of(tenant, window, by), "first": hours.start, "last": hours.end, "is_by_version": is_by_version}
+    return connection.execute(statement("metric_requests"), values)
 
 
-def _of_hours(
-    connection: sa.Connection, tenant: str, hours: Window, by: Dimension | None
-) -> dict[str | None, Histogram]:
-    if not hours.length:
-        return {}
-    rows = connection.execute(statement("metric_largest"), _values(tenant, hours, by))
-    largest = {row.key: row.largest for row in rows}
-    bins = bins_of_hours(connection, tenant, hours, by)
-    return {key: Histogram(counts, largest.get(key)) for key, counts in bins.items()}
-
-
-def bins_of_hours(
-    connection: sa.Connection, tenant: str, hours: Window, by: Dimension | None
-) -> dict[str | None, dict[int, int]]:
-    """Count latencies of whole hours by bin, from the roll-up alone; it has no features."""
-    return _bins(connection.execute(statement("metric_hours"), _values(tenant, hours, by)))
-
-
-def first_token(
+def failures(
     connection: sa.Connection, tenant: str, window: Window, by: Dimension | None
-) -> dict[str | None, Histogram]:
-    """Count times to first token."""
-    return _of_events(connection, tenant, window, by, "ttft_ms")
+) -> dict[str | None, FailureSums]:
+    """Count the sent requests of a window, and those that failed; of what kind, the events alone know."""
+    kept_from = usage.floor(connection, tenant)
+    are_kept = kept_from is None or kept_from <= window.start
+    failed: dict[str | None, dict[str, int]] = {}
+    for row in connection.execute(statement("metric_failures"), values_of(tenant, window, by)):
+        failed.setdefault(row.key, {})[row.error_type] = row.n
+    rows = request_rows(connection, tenant, window, by, is_rolled_up=are_kept)
+    return {row.key: FailureSums(row.sent, failed.get(row.key, {})) for row in rows}
 
 
-def _of_events(
-    connection: sa.Connection, tenant: str, window: Window, by: Dimension | None, duration: str = "latency_ms"
-) -> dict[str | None, Histogram]:
-    values = {**_values(tenant, window, by), "duration": duration}
-    rows = connection.execute(statement("metric_bins"), values).all()
-    largest: dict[str | None, float] = {}
-    for row in rows:
-        largest[row.key] = max(row.largest, largest.get(row.key, 0.0))
-    return {key: Histogram(counts, largest[key]) for key, counts in _bins(rows).items()}
-
-
-def _bins(rows: Iterable[Any]) -> dict[str | None, dict[int, int]]:
-    found: dict[str | None, dict[int, int]] = {}
-    for row in rows:
-        found.setdefault(row.key, {})[row.bin] = row.n
-    return found
+def sent(connection: sa.Connection, tenant: str, window: Window, by: Dimension | None) -> dict[str | None, SentSums]:
+    """Sum up what no roll-up has of the sent requests of a window."""
+    known = _known(connection, tenant, window, is_rolled_up=False)
+    rows = connection.execute(statement("metric_sent"), values_of(tenant, known.part, by))
+    return {
+        row.key: SentSums(
+            known=known, busy_ms=row.busy_ms, timed=row.timed,
+            prompts_cached=Share(row.cached_tokens, row.input_tokens), prompts=row.prompts,
+        )
+        for row in rows
+    }  # fmt: skip
 
 
 def scored(
     connection: sa.Connection, tenant: str, window: Window, by: Dimension | None
-) -> dict[str | None, dict[str, ScoreSums]]:
-    """Sum up the scores of a window that metrics are made of, by their names."""
+) -> dict[str | None, dict[str, dict[Scorer, ScoreSums]]]:
+    """Sum up the scores of a window that metrics are made of, by their names and by who gave them."""
     key = sa.null() if by is None else scores.c[by.value]
+    apart = (scores.c.metric, scores.c.source, scores.c.judge_version)
     rows = connection.execute(
         sa.select(
-            key.label("key"), scores.c.metric, sa.func.count().label("n"), sa.func.sum(scores.c.value).label("total"),
+            key.label("key"), *apart, sa.func.count().label("n"), sa.func.sum(scores.c.value).label("total"),
             sa.func.count().filter(scores.c.value > 0).label("above_zero"),
         )
         .where(scores.c.tenant_id == tenant, scores.c.metric.in_(SCORES), *_within(scores.c.occurred_at, window))
-        .group_by(scores.c.metric, *(() if by is None else (key,)))
+        .group_by(*apart, *(() if by is None else (key,)))
     )  # fmt: skip
-    found: dict[str | None, dict[str, ScoreSums]] = {}
+    found: dict[str | None, dict[str, dict[Scorer, ScoreSums]]] = {}
     for row in rows:
-        found.setdefault(row.key, {})[row.metric] = ScoreSums(row.n, row.total, row.above_zero)
+        by_scorer = found.setdefault(row.key, {}).setdefault(row.metric, {})
+        by_scorer[Scorer(row.source, row.judge_version)] = ScoreSums(row.n, row.total, row.above_zero)
     return found
 
 
 def users(
     connection: sa.Connection, tenant: str, window: Window, by: Dimension | None  # noqa: ARG001  the table has none
 ) -> dict[str | None, UserSums]:  # fmt: skip
-    """Sum up what the known users of whole UTC days cost."""
+    """Sum up what the known users of whole UTC days cost, and count the days from the first usage on."""
     kept = usage_daily_users.c
     usd, n = connection.execute(
         sa.select(sa.func.sum(kept.cost_usd), sa.func.count(sa.distinct(kept.user_id))).where(
             kept.tenant_id == tenant, *_within(kept.day, window), kept.events > kept.unpriced_events
         )
     ).one()
-    return {None: UserSums(usd, n)} if n else {}
+    began = _first_hour(connection, tenant)
+    days = sum(began is not None and began <= day for day in window.days())
+    return {None: UserSums(usd, n, days)} if n else {}
 
 
 def projected(
@@ -166,22 +149,30 @@ def projected(
     return {row.key or None: MonthEnd(row.month_end_usd, row.history_days) for row in rows}
 
 
-def _in_use(column: sa.Column[str]) -> Callable[..., dict[str | None, InUse]]:
-    def read(connection: sa.Connection, tenant: str, window: Window, by: Dimension | None) -> dict[str | None, InUse]:
-        """Count requests by the version that served them."""
-        key = sa.null() if by is None else usage_events.c[by.value]
-        rows = connection.execute(
-            sa.select(key.label("key"), column.label("version"), sa.func.count().label("n"))
-            .where(usage_events.c.tenant_id == tenant, *_within(usage_events.c.occurred_at, window))
-            .where(column.is_not(None))
-            .group_by(column, *(() if by is None else (key,)))
-        )
-        found: dict[str | None, dict[str, int]] = {}
-        for row in rows:
-            found.setdefault(row.key, {})[row.version] = row.n
-        return {key: InUse(requests) for key, requests in found.items()}
+def models(connection: sa.Connection, tenant: str, window: Window, by: Dimension | None) -> dict[str | None, InUse]:
+    """Count requests by model."""
+    rows = request_rows(connection, tenant, window, by, is_by_version=True)
+    return _in_use((row.key, row.version, row.requests) for row in rows)
 
-    return read
+
+def prompts(connection: sa.Connection, tenant: str, window: Window, by: Dimension | None) -> dict[str | None, InUse]:
+    """Count requests by prompt version, which no roll-up has."""
+    key = sa.null() if by is None else usage_events.c[by.value]
+    version = usage_events.c.prompt_version
+    rows = connection.execute(
+        sa.select(key.label("key"), version, sa.func.count())
+        .where(usage_events.c.tenant_id == tenant, *_within(usage_events.c.occurred_at, window))
+        .where(version.is_not(None))
+        .group_by(version, *(() if by is None else (key,)))
+    )
+    return _in_use(row._tuple() for row in rows)
+
+
+def _in_use(rows: Iterable[tuple[str | None, str, int]]) -> dict[str | None, InUse]:
+    found: dict[str | None, dict[str, int]] = {}
+    for key, version, n in rows:
+        found.setdefault(key, {})[version] = n
+    return {key: InUse(requests) for key, requests in found.items()}
 
 
 def pages(connection: sa.Connection, tenant: str, window: Window, by: Dimension | None) -> dict[str | None, Pages]:
@@ -194,19 +185,39 @@ def pages(connection: sa.Connection, tenant: str, window: Window, by: Dimension 
     return {None: Pages(readings)} if readings else {}
 
 
+def _known(connection: sa.Connection, tenant: str, window: Window, *, is_rolled_up: bool) -> Known:
+    began = _first_hour(connection, tenant)
+    if began is not None and began + _HOUR > window.start:
+        began = _first_event(connection, tenant, Window(began, began + _HOUR)) or began
+    return known_part(window, began, usage.floor(connection, tenant), is_rolled_up=is_rolled_up)
+
+
+def _first_hour(connection: sa.Connection, tenant: str) -> datetime | None:
+    first = sa.select(sa.func.min(usage_hourly.c.hour)).where(usage_hourly.c.tenant_id == tenant)
+    return connection.execute(first).scalar()
+
+
+def _first_event(connection: sa.Connection, tenant: str, window: Window) -> datetime | None:
+    time = usage_events.c.occurred_at
+    first = sa.select(sa.func.min(time)).where(usage_events.c.tenant_id == tenant, *_within(time, window))
+    return connection.execute(first).scalar()
+
+
 def _within(time: sa.ColumnElement[Any], window: Window) -> tuple[sa.ColumnElement[bool], ...]:
     return time >= window.start, time < window.end
 
 
 _READERS: Mapping[Source, Callable[[sa.Connection, str, Window, Dimension | None], ByKey]] = {
-    Source.EVENTS: events,
-    Source.LATENCY: latency,
-    Source.FIRST_TOKEN: first_token,
+    Source.REQUESTS: requests,
+    Source.FAILURES: failures,
+    Source.SENT: sent,
+    Source.LATENCY: latencies.latency,
+    Source.FIRST_TOKEN: latencies.first_token,
     Source.SCORES: scored,
     Source.USER_DAY: users,
     Source.USER_MONTH: users,
     Source.PROJECTION: projected,
-    Source.MODELS: _in_use(usage_events.c.model),
-    Source.PROMPTS: _in_use(usage_events.c.prompt_version),
+    Source.MODELS: models,
+    Source.PROMPTS: prompts,
     Source.PAGES: pages,
 }

@@ -15,7 +15,8 @@ from ops.errors import InvalidValue, UnknownName
 from ops.monitoring.metrics import METRICS, WINDOWS
 from ops.monitoring.readings import Dimension
 from tasks.settings import Settings
-from tests.hand_made import MINUTE, event, failed, load
+from tasks.stores.tables import scores
+from tests.hand_made import MINUTE, event, failed, insert, load, score_row
 
 AS_OF = ("--as-of", "2026-03-05T12:00")  # NOW
 
@@ -98,6 +99,28 @@ def test_show_by_something_reads_every_metric_of_every_key_that_has_it(traffic: 
     assert [(row["key"], row["value"]) for row in found if row["metric"] == "relevance"] == [("v1", None), (None, None)]
     shown = [line[:3] for line in lines("show", "--by", "release", *AS_OF)]
     assert ["latency_p95_ms", "(unknown)", "insufficient"] in shown
+
+
+def test_show_has_a_row_of_each_scorer(engine: sa.Engine) -> None:
+    scorers = {"judge": ("rubric-1", 0.5, 40), "evaluation": ("rubric-1", 1.0, 30), "user": (None, 0.1, 2)}
+    insert(engine, scores, [
+        score_row(MINUTE, value, "judge_relevance", source=source, judge_version=version)
+        for source, (version, value, n) in scorers.items() for _ in range(n)
+    ])  # fmt: skip
+    assert lines("show", "relevance", *AS_OF)[2:] == [
+        ["relevance", "0.500", "40", "judge", "rubric-1"],
+        ["relevance", "1.000", "30", "evaluation", "rubric-1"],
+        ["relevance", "insufficient", "data", "(2", "of", "30)", "2", "user"],
+    ]
+    found = document("show", "relevance", *AS_OF)["metrics"]
+    assert [(row["source"], row["judge_version"], row["value"]) for row in found] == [
+        ("judge", "rubric-1", 0.5), ("evaluation", "rubric-1", 1.0), ("user", None, None),
+    ]  # fmt: skip
+
+
+def test_show_says_of_which_part_of_a_window_something_is_known(traffic: None) -> None:
+    [found] = document("show", "requests_per_minute", "--window", "1d", *AS_OF)["metrics"]
+    assert (found["value"], found["detail"]) == (70 / 1, "only 2026-03-05 11:59 to 2026-03-05 12:00")
 
 
 def test_show_says_how_many_rows_it_leaves_out(traffic: None) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.errors import InvalidValue
-from ops.window import Window, floor_day, floor_hour, full_days, in_one_unit
+from ops.window import Window, ceil_hour, floor_day, floor_hour, full_days, in_one_unit, whole_hours
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -132,6 +132,34 @@ def test_month_holds_its_now(now: datetime, zone: str) -> None:
 def test_full_days_end_with_the_last_midnight() -> None:
     found = full_days(datetime(2026, 3, 5, 12, tzinfo=UTC), 2)
     assert found == Window(datetime(2026, 3, 3, tzinfo=UTC), datetime(2026, 3, 5, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("minutes", "hour"),
+    [pytest.param(0, 12, id="stays"), pytest.param(1, 13, id="the next"), pytest.param(60, 13, id="an hour later")],
+)
+def test_full_hour_from_a_time_on(minutes: int, hour: int) -> None:
+    assert ceil_hour(NOON + timedelta(minutes=minutes)) == utc(3, 2, hour)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "hours", "rest"),
+    [
+        pytest.param(0, 120, (0, 120), [], id="nothing but hours"),
+        pytest.param(1, 150, (60, 120), [(1, 60), (120, 150)], id="a part of one at either end"),
+        pytest.param(0, 61, (0, 60), [(60, 61)], id="at the end"),
+        pytest.param(59, 120, (60, 120), [(59, 60)], id="at the beginning"),
+        pytest.param(1, 119, (1, 1), [(1, 119)], id="no whole hour"),
+        pytest.param(60, 60, (60, 60), [(60, 60)], id="no time at all"),
+    ],
+)
+def test_whole_hours_and_the_rest_are_the_window(
+    start: int, end: int, hours: tuple[int, int], rest: list[tuple[int, int]]
+) -> None:
+    def span(pair: tuple[int, int]) -> Window:
+        return Window(*(NOON + timedelta(minutes=minutes) for minutes in pair))
+
+    assert whole_hours(span((start, end))) == (span(hours), [span(pair) for pair in rest])
 
 
 @pytest.mark.parametrize(

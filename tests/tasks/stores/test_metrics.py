@@ -8,11 +8,23 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from ops.monitoring.histogram import Histogram
-from ops.monitoring.measured import EventSums, InUse, MonthEnd, Pages, ScoreSums, UserSums
+from ops.monitoring.measured import (
+    FailureSums,
+    InUse,
+    Known,
+    MonthEnd,
+    Pages,
+    RequestSums,
+    Scorer,
+    ScoreSums,
+    SentSums,
+    UserSums,
+)
 from ops.monitoring.readings import Dimension, Source
 from ops.monitoring.vendor_status import PageState
 from ops.proportions import Share
@@ -21,6 +33,7 @@ from ops.usage import Status, UsageEvent
 from ops.window import Window
 from tasks.sources.interface import Batch
 from tasks.stores import metrics
+from tasks.stores.retention import raise_floor
 from tasks.stores.tables import cost_projections, scores, usage_daily_users, usage_events, vendor_statuses
 from tasks.write_usage import Origin, Target, Writer
 from tests.hand_made import DAY, HOUR, MINUTE, MOMENT, NOW, event, failed, insert, load, score_row
@@ -38,49 +51,175 @@ def histogram(latencies: Sequence[float]) -> Histogram:
     return Histogram(Counter(map(latency_bin, latencies)), max(latencies, default=None))
 
 
-# Events
+# Requests and failures
+
+KINDS = ("timeout", "rate_limit", "content_filter", "server", "client", "other", None, "unheard-of")
+FAILED = {"timeout": 1, "rate_limit": 1, "content_filter": 1, "server": 1, "client": 1, "other": 3}
 
 
-def test_events_are_summed_up(engine: sa.Engine) -> None:
-    kinds = ("timeout", "rate_limit", "content_filter", "server", "client", "other", None, "unheard-of")
+def test_requests_are_summed_up(engine: sa.Engine) -> None:
     load(engine, [
-        event(MINUTE, cached_tokens=4, cache_hit=False),  # 10 input tokens each
+        event(HOUR, cached_tokens=4, cache_hit=False),  # 10 input tokens each
         event(MINUTE, cached_tokens=0, latency_ms=None),
         event(MINUTE, input_tokens=None, cached_tokens=None),
         event(MINUTE, cache_hit=True, cached_tokens=9, latency_ms=1.0),
         failed(MINUTE, cache_hit=True),
         event(MINUTE, operation="embedding", cache_hit=True, model="text-embedding-3-small"),
         event(MINUTE, operation="embedding", cache_hit=False, model="mystery"),
-        *(failed(MINUTE, error_type=kind, latency_ms=50.0) for kind in kinds),
+        *(failed(MINUTE, error_type=kind, latency_ms=50.0) for kind in KINDS),
     ])  # fmt: skip
-    found: EventSums = read(engine, Source.EVENTS)[None]
-    sent = 4 + len(kinds)  # three chats, an embedding, the failures
-    assert (found.minutes, found.requests, found.sent) == (60, 7 + len(kinds), sent)
-    assert found.failures == {
-        "timeout": 1, "rate_limit": 1, "content_filter": 1, "server": 1, "client": 1, "other": 3,
-    }  # fmt: skip
-    assert (found.busy_ms, found.timed) == (100 * 3 + 50 * len(kinds), sent - 1)
-    assert (found.answers_cached, found.embeddings_cached) == (Share(2, 3), Share(1, 2))
-    assert (found.prompts_cached, found.prompts) == (Share(4 + 0, 10 + 10), 2)
     with engine.connect() as connection:
         cost, priced = connection.execute(
             sa.select(sa.func.sum(usage_events.c.cost_usd), sa.func.count(usage_events.c.cost_usd))
         ).one()
-    assert (found.cost_usd, found.priced) == (cost, priced)
-    assert 0 < priced < found.requests
+    n = 7 + len(KINDS)
+    assert 0 < priced < n
+    assert read(engine, Source.REQUESTS)[None] == RequestSums(
+        known=Known(WINDOW), requests=n, cost_usd=cost, priced=priced, answers=n - 2, answers_told=3, answer_hits=2,
+        embeddings=2, embeddings_told=2, embedding_hits=1,
+    )  # fmt: skip
+    sent = 4 + len(KINDS)  # three chats, an embedding, the failures
+    assert read(engine, Source.FAILURES) == {None: FailureSums(sent, FAILED)}
+    assert read(engine, Source.SENT)[None] == SentSums(
+        known=Known(WINDOW), busy_ms=100 * 3 + 50 * len(KINDS), timed=sent - 1,
+        prompts_cached=Share(4 + 0, 10 + 10), prompts=2,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("by", Dimension)
-def test_events_are_told_apart(engine: sa.Engine, by: Dimension) -> None:
+def test_requests_are_told_apart(engine: sa.Engine, by: Dimension) -> None:
     names = {"model": "m1", "release": "r1", "feature": "f1", "vendor": "v1"}
-    load(engine, [event(MINUTE, **{**names, by.value: "other"}), *(event(MINUTE, **names) for _ in range(2))])
-    found = read(engine, Source.EVENTS, by=by)
-    assert {key: sums.requests for key, sums in found.items()} == {names[by.value]: 2, "other": 1}
+    load(engine, [event(MINUTE, **{**names, by.value: "other"}), *(failed(2 * HOUR, **names) for _ in range(2))])
+    span = Window.before(NOW, 3 * HOUR)
+    found = {source: read(engine, source, span, by) for source in (Source.REQUESTS, Source.FAILURES, Source.SENT)}
+    assert {key: sums.requests for key, sums in found[Source.REQUESTS].items()} == {names[by.value]: 2, "other": 1}
+    assert found[Source.FAILURES] == {names[by.value]: FailureSums(2, {"timeout": 2}), "other": FailureSums(1)}
+    assert {key: sums.timed for key, sums in found[Source.SENT].items()} == {names[by.value]: 2, "other": 1}
 
 
-def test_events_without_a_name_have_a_key_of_their_own(engine: sa.Engine) -> None:
+def test_requests_without_a_name_have_a_key_of_their_own(engine: sa.Engine) -> None:
     load(engine, [event(MINUTE, release=None), event(MINUTE, release="r1")])
-    assert set(read(engine, Source.EVENTS, by=Dimension.RELEASE)) == {None, "r1"}
+    assert set(read(engine, Source.REQUESTS, by=Dimension.RELEASE)) == {None, "r1"}
+
+
+# Roll-ups and events tell the same
+
+STEPS = (
+    timedelta(0), MOMENT, 17 * MINUTE, 29 * MINUTE, 59 * MINUTE, HOUR, HOUR + MOMENT, 2 * HOUR - MOMENT, 2 * HOUR,
+    200 * MINUTE, 12 * HOUR, 12 * HOUR + MOMENT, 13 * HOUR,
+)  # fmt: skip
+AWKWARD = {
+    "whole hours": Window.before(NOW, 4 * HOUR),
+    "halves at either end": HALVES,
+    "over midnight": Window(NOW - 13 * HOUR - 7 * MINUTE, NOW - 17 * MINUTE),
+    "a moment more than an hour": Window(NOW - 2 * HOUR - MOMENT, NOW - HOUR),
+    "a moment less": Window(NOW - 2 * HOUR + MOMENT, NOW - HOUR),
+    "a moment over an end": Window(NOW - 2 * HOUR, NOW - HOUR + MOMENT),
+    "no whole hour": Window(NOW - 100 * MINUTE, NOW - 20 * MINUTE),
+    "within an hour": Window(NOW - 50 * MINUTE, NOW - 20 * MINUTE),
+}
+
+
+def mixed() -> list[UsageEvent]:
+    """Make requests of every kind at every STEP: with and without price, hit, miss or not told, failed or not."""
+    kinds: list[dict[str, Any]] = [
+        {"cache_hit": False, "feature": "f1", "release": "r1"}, {"cache_hit": True, "release": "r2"},
+        {"model": "mystery", "vendor": "nobody", "feature": "f2"}, {"operation": "embedding", "cache_hit": True},
+        {"status": Status.FAILURE, "error_type": "server", "feature": "f1"},
+        {"status": Status.FAILURE, "cache_hit": True}, {"operation": "moderation", "input_tokens": None},
+    ]  # fmt: skip
+    return [event(step, **kind) for step in STEPS for kind in kinds]
+
+
+def counted(engine: sa.Engine, window: Window, by: Dimension | None) -> dict[str | None, tuple[Any, ...]]:
+    """Count from the events alone, one by one: requests, cost, those with a price, cache, sent and failed."""
+    with engine.connect() as connection:
+        rows = connection.execute(sa.select(usage_events)).all()
+    found: dict[str | None, tuple[Any, ...]] = {}
+    for row in rows:
+        if row.occurred_at in window:
+            key, sent = getattr(row, by) if by else None, row.cache_hit is not True
+            answer, embedding = row.operation == "chat", row.operation == "embedding"
+            one = (
+                1, row.cost_usd or 0, row.cost_usd is not None, answer, answer and row.cache_hit is not None,
+                answer and not sent, embedding, embedding and row.cache_hit is not None, embedding and not sent,
+                sent, sent and row.status == "failure",
+            )  # fmt: skip
+            found[key] = tuple(a + b for a, b in zip(found.get(key, (0,) * len(one)), one, strict=True))
+    return found
+
+
+def summed(engine: sa.Engine, window: Window, by: Dimension | None) -> dict[str | None, tuple[Any, ...]]:
+    requests: dict[str | None, RequestSums] = read(engine, Source.REQUESTS, window, by)
+    failures: dict[str | None, FailureSums] = read(engine, Source.FAILURES, window, by)
+    assert set(requests) == set(failures)
+    return {
+        key: (
+            sums.requests, sums.cost_usd, sums.priced, sums.answers, sums.answers_told, sums.answer_hits,
+            sums.embeddings, sums.embeddings_told, sums.embedding_hits,
+            failures[key].sent, sum(failures[key].failures.values()),
+        )
+        for key, sums in requests.items()
+    }  # fmt: skip
+
+
+@pytest.fixture
+def corrected(engine: sa.Engine) -> sa.Engine:
+    """Load requests, some of them late, some of them corrected: moved, priced otherwise, failed after all."""
+    first, *others = mixed()
+    load(engine, others)
+    load(engine, [first, event(90 * MINUTE, feature="late")])
+    moved, renamed, broken = others[10], others[20], others[30]
+    correct(engine, msgspec.structs.replace(moved, occurred_at=moved.occurred_at - 90 * MINUTE))
+    correct(engine, msgspec.structs.replace(renamed, model="gpt-4o", vendor="openai", input_tokens=999))
+    correct(engine, msgspec.structs.replace(broken, status=Status.FAILURE, error_type="timeout", cache_hit=None))
+    return engine
+
+
+def test_requests_of_rollups_and_of_events_are_the_same(corrected: sa.Engine) -> None:
+    for name, window in AWKWARD.items():
+        for by in (None, *Dimension):
+            assert summed(corrected, window, by) == counted(corrected, window, by), (name, by)
+
+
+def test_models_of_rollups_and_of_events_are_the_same(corrected: sa.Engine) -> None:
+    for window in AWKWARD.values():
+        requests = read(corrected, Source.REQUESTS, window, Dimension.MODEL)
+        by_model = {model: sums.requests for model, sums in requests.items()}
+        assert read(corrected, Source.MODELS, window) == {None: InUse(by_model)}
+        assert read(corrected, Source.MODELS, window, Dimension.MODEL) == {
+            model: InUse({model: n}) for model, n in by_model.items()
+        }
+
+
+# Windows that are longer than the data
+
+
+@pytest.mark.parametrize(
+    ("window", "part"),
+    [
+        pytest.param(Window.before(NOW, 3 * HOUR), Window.before(NOW, 100 * MINUTE), id="usage began in it"),
+        pytest.param(Window.before(NOW, 110 * MINUTE), Window.before(NOW, 100 * MINUTE), id="in its first hour"),
+        pytest.param(Window.before(NOW, 90 * MINUTE), Window.before(NOW, 90 * MINUTE), id="usage began before it"),
+    ],
+)
+def test_window_is_known_from_the_first_request_on(engine: sa.Engine, window: Window, part: Window) -> None:
+    load(engine, [event(100 * MINUTE, now=NOW), event(MINUTE)])
+    load(engine, [event(3 * HOUR)], tenant="other")
+    for source in (Source.REQUESTS, Source.SENT):
+        assert read(engine, source, window)[None].known == Known(part, part == window)
+
+
+def test_hours_whose_events_are_no_longer_kept_are_known_by_their_rollups_alone(engine: sa.Engine) -> None:
+    load(engine, [event(when) for when in (4 * HOUR, 3 * HOUR)] + [failed(when) for when in (DAY, 2 * HOUR, MINUTE)])
+    with engine.begin() as connection:
+        raise_floor(connection, "default", NOW - 3 * HOUR + 30 * MINUTE)
+        connection.execute(sa.delete(usage_events).where(usage_events.c.occurred_at < NOW - 3 * HOUR + 30 * MINUTE))
+    kept = Window(NOW - 3 * HOUR + 30 * MINUTE, NOW)
+    found = read(engine, Source.REQUESTS, Window.before(NOW, 4 * HOUR + 30 * MINUTE))[None]
+    assert (found.requests, found.known) == (4, Known(Window.before(NOW, 4 * HOUR), is_whole=False))
+    assert read(engine, Source.FAILURES, Window.before(NOW, 4 * HOUR)) == {None: FailureSums(2, {"timeout": 2})}
+    assert read(engine, Source.SENT, Window.before(NOW, 4 * HOUR))[None].known == Known(kept, is_whole=False)
 
 
 @pytest.mark.parametrize(
@@ -92,9 +231,9 @@ def test_events_without_a_name_have_a_key_of_their_own(engine: sa.Engine) -> Non
         pytest.param(HOUR + MOMENT, False, id="and nothing before"),
     ],
 )
-@pytest.mark.parametrize("source", [Source.EVENTS, Source.LATENCY, Source.FIRST_TOKEN, Source.MODELS, Source.SCORES])
+@pytest.mark.parametrize("source", set(Source) - {Source.USER_DAY, Source.USER_MONTH, Source.PROJECTION, Source.PAGES})
 def test_window_is_half_open(engine: sa.Engine, source: Source, before: timedelta, is_part: bool) -> None:
-    load(engine, [event(before, ttft_ms=5.0)])
+    load(engine, [event(before, ttft_ms=5.0, prompt_version="p1")])
     insert(engine, scores, [score_row(before, 1)])
     assert set(read(engine, source)) == ({None} if is_part else set())
 
@@ -194,18 +333,35 @@ def test_first_token_is_counted(engine: sa.Engine) -> None:
 # The others
 
 
+LOG = Scorer("log", None)
+
+
 def test_scores_are_summed_up_by_name(engine: sa.Engine) -> None:
     insert(engine, scores, [
         score_row(MINUTE, 1, model="m1"), score_row(MINUTE, 0, model="m1"), score_row(MINUTE, -1, model="m2"),
         score_row(MINUTE, 0.25, "judge_relevance", model="m1"),
+        score_row(MINUTE, 9, "probe:judge_relevance", model="m3"),
     ])  # fmt: skip
     assert read(engine, Source.SCORES) == {
-        None: {"thumb": ScoreSums(3, 1 + 0 - 1, 1), "judge_relevance": ScoreSums(1, 0.25, 1)}
+        None: {"thumb": {LOG: ScoreSums(3, 1 + 0 - 1, 1)}, "judge_relevance": {LOG: ScoreSums(1, 0.25, 1)}}
     }
     assert read(engine, Source.SCORES, by=Dimension.MODEL) == {
-        "m1": {"thumb": ScoreSums(2, 1, 1), "judge_relevance": ScoreSums(1, 0.25, 1)},
-        "m2": {"thumb": ScoreSums(1, -1)},
+        "m1": {"thumb": {LOG: ScoreSums(2, 1, 1)}, "judge_relevance": {LOG: ScoreSums(1, 0.25, 1)}},
+        "m2": {"thumb": {LOG: ScoreSums(1, -1)}},
     }  # fmt: skip
+
+
+def test_scores_of_traffic_and_of_golden_sets_of_two_judges_and_of_two_rubrics_stay_apart(engine: sa.Engine) -> None:
+    scorers = [
+        Scorer("judge", "rubric-1"), Scorer("judge", "rubric-2"), Scorer("judge", None),
+        Scorer("evaluation", "rubric-1"),
+    ]  # fmt: skip
+    insert(engine, scores, [
+        score_row(MINUTE, number, "judge_relevance", **scorer._asdict()) for number, scorer in enumerate(scorers)
+    ])  # fmt: skip
+    assert read(engine, Source.SCORES)[None]["judge_relevance"] == {
+        scorer: ScoreSums(1, number, number > 0) for number, scorer in enumerate(scorers)
+    }
 
 
 def test_users_of_some_days_are_counted_once(engine: sa.Engine) -> None:
@@ -219,7 +375,25 @@ def test_users_of_some_days_are_counted_once(engine: sa.Engine) -> None:
          "input_tokens": 0, "output_tokens": 0}
         for ago, user, usd, unpriced in rows
     ])  # fmt: skip
-    assert read(engine, Source.USER_MONTH, Window(days[2], days[0])) == {None: UserSums(Decimal(1 + 2 + 5), 2)}
+    span = Window(days[2], days[0])
+    assert read(engine, Source.USER_MONTH, span) == {None: UserSums(Decimal(1 + 2 + 5), 2)}
+
+
+@pytest.mark.parametrize(
+    ("before", "days"),
+    [
+        pytest.param(31 * DAY, 30, id="usage began long ago"),
+        pytest.param(12 * HOUR + 30 * DAY, 30, id="at the first midnight"),
+        pytest.param(11 * HOUR + 30 * DAY, 29, id="an hour later: the first day is not whole"),
+        pytest.param(12 * HOUR + DAY, 1, id="yesterday, at midnight"),
+        pytest.param(12 * HOUR + MOMENT, 0, id="at the end of yesterday"),
+    ],
+)
+def test_users_are_of_so_many_full_days_since_usage_began(engine: sa.Engine, before: timedelta, days: int) -> None:
+    load(engine, [event(before, user_id="ann"), event(12 * HOUR + MOMENT, user_id="ann")])
+    load(engine, [event(40 * DAY)], tenant="other")
+    midnight = NOW.replace(hour=0)
+    assert read(engine, Source.USER_MONTH, Window.before(midnight, 30 * DAY))[None].days == days
 
 
 def projection(before: timedelta, usd: int = 300, scope: str = "total", key: str = "", **fields: Any) -> dict[str, Any]:
