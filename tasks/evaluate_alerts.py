@@ -43,11 +43,8 @@ def evaluate_alerts(engine: sa.Engine, settings: Settings, now: datetime) -> Eva
     with engine.begin() as connection:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         pin_missing(connection, settings, now)
-        found = [
-            RULES[name](sample)
-            for name, measure in measures.MEASURES.items()
-            for sample in measure(connection, settings.tenant, now, settings.alerting)
-        ]
+        measured = measures.measure(connection, settings.tenant, now, settings.alerting)
+        found = [RULES[name](sample) for name, samples in measured.items() for sample in samples]
         evaluated = _settle(connection, settings, found, now)
         ingest.set_watermark(connection, settings.tenant, "evaluate_alerts", now)
     return evaluated

@@ -16,6 +16,7 @@ from ops.monitoring.alerts import Condition
 from ops.monitoring.baselines import DayScores
 from ops.monitoring.drift import Slide, find_slide
 from ops.monitoring.rules import RULES
+from ops.monitoring.rules.judge import JudgeSample
 from ops.monitoring.rules.quality import DROP, QualitySample
 from ops.monitoring.segments import Segment, worst
 from ops.proportions import Share
@@ -99,7 +100,7 @@ def _gather(connection: sa.Connection, settings: Settings, now: datetime, *, sho
     return QualityReport(
         tenant=tenant,
         as_of=now,
-        entries=_entries(connection, settings, now, history),
+        entries=_entries(connection, settings, now, history, judges),
         judges=[RULES["judge"](sample) for sample in judges],
         segments=worst(parts, SEGMENTS_SHOWN),
         samples=quality_reports.worst_scores(
@@ -110,11 +111,13 @@ def _gather(connection: sa.Connection, settings: Settings, now: datetime, *, sho
     )
 
 
-def _entries(connection: sa.Connection, settings: Settings, now: datetime, history: Window) -> list[Entry]:
+def _entries(
+    connection: sa.Connection, settings: Settings, now: datetime, history: Window, judges: Sequence[JudgeSample]
+) -> list[Entry]:
     tenant, metrics = settings.tenant, settings.alerting.quality_metrics
     known = {str(series): found for series, found in baselines.in_force(connection, tenant, metrics, now).items()}
     days = {str(series): some for series, some in score_days.by_day(connection, tenant, metrics, history).items()}
-    samples = quality_samples.quality(connection, tenant, now, settings.alerting)
+    samples = quality_samples.quality(connection, tenant, now, settings.alerting, judges)
     return [
         Entry(sample, RULES["quality"](sample), known.get(sample.key), days.get(sample.key, ())) for sample in samples
     ]

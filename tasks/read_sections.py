@@ -191,7 +191,8 @@ def _read_metrics(look: Look) -> Iterable[Row]:
 
 
 def _read_scores(look: Look) -> Iterable[Row]:
-    samples = quality_samples.quality(look.connection, look.tenant, look.now, look.settings.alerting)
+    asked = (look.connection, look.tenant, look.now, look.settings.alerting)
+    samples = quality_samples.quality(*asked, quality_samples.judge(*asked))
     return score_rows(samples)
 
 

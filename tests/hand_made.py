@@ -65,6 +65,13 @@ def score_row(before: timedelta, value: float, metric: str = "thumb", **fields: 
     return {**made, "source": "log", **fields}
 
 
+def alert_row(rule: str, key: str, state: str = "firing") -> dict[str, Any]:
+    """Make a row of `alerts`."""
+    body = {"value": 2, "limit": 1, "evidence": {}, "breaches": 2, "clears": 0, "summary": ["Spend", "$2", "$1"]}
+    return {"alert_id": f"{rule} {key} {state}", "rule": rule, "key": key, "state": state, "tier": "warning",
+            "since": NOW, "revision": 1, "body": body}  # fmt: skip
+
+
 def rows_of(engine: sa.Engine, table: sa.Table, *where: sa.ColumnElement[bool]) -> list[Any]:
     """Return a table's rows in the order of its primary key."""
     with engine.connect() as connection:

@@ -6,7 +6,7 @@ After it: `ops.monitoring.rules`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
@@ -174,16 +174,20 @@ def prices(connection: sa.Connection, tenant: str, now: datetime, limits: Alerti
     return [*found, *(PriceSample(model=model) for model in gone)]
 
 
-MEASURES: dict[str, Callable[[sa.Connection, str, datetime, Alerting], Sequence[object]]] = {
-    "availability": traffic.availability,
-    "vendor": traffic.vendors,
-    "latency": latency,
-    "spend": spend,
-    "cache": cache,
-    "judge": quality_samples.judge,
-    "quality": quality_samples.quality,
-    "silence": silence,
-    "reconciliation": reconciliation,
-    "prices": prices,
-    "data_quality": quality_checks.samples,
-}
+def measure(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> dict[str, Sequence[object]]:
+    """Return the samples of every rule; what judges are checked by is read once, for two rules."""
+    asked = (connection, tenant, now, limits)
+    judges = quality_samples.judge(*asked)
+    return {
+        "availability": traffic.availability(*asked),
+        "vendor": traffic.vendors(*asked),
+        "latency": latency(*asked),
+        "spend": spend(*asked),
+        "cache": cache(*asked),
+        "judge": judges,
+        "quality": quality_samples.quality(*asked, judges),
+        "silence": silence(*asked),
+        "reconciliation": reconciliation(*asked),
+        "prices": prices(*asked),
+        "data_quality": quality_checks.samples(*asked),
+    }

@@ -32,12 +32,17 @@ def watched(metrics: Sequence[str]) -> list[str]:
     return [*metrics, *(f"{PROBES}{metric}" for metric in metrics)]
 
 
-def quality(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[QualitySample]:
-    """Sample every series in use, each metric without one, and what is in use no more while its alert is open."""
+def quality(
+    connection: sa.Connection, tenant: str, now: datetime, limits: Alerting, judges: Iterable[JudgeSample]
+) -> list[QualitySample]:
+    """Sample every series in use, each metric without one, and what is in use no more while its alert is open.
+
+    `judges` are what `judge` samples: their probes tell whether it is they who have changed.
+    """
     metrics = limits.quality_metrics
     scored = _read(connection, tenant, now, metrics)
     last = score_days.means(connection, tenant, metrics, Window.before(now, _DAY))
-    shifts = {sample.key: sample.shift for sample in judge(connection, tenant, now, limits)}
+    shifts = {sample.key: sample.shift for sample in judges}
     found = [_sample(series, scored, last, shifts, now) for series in scored.in_use]
     silent = sorted(set(metrics) - scored.metrics)
     gone = _gone(connection, tenant, "quality", scored)

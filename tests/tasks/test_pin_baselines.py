@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from ops.errors import InvalidValue, NotFound, WatchkeeperError
 from ops.monitoring.baselines import Series
+from ops.monitoring.rules.quality import QualitySample
 from ops.window import Window, floor_day
 from tasks.pin_baselines import Acceptance, Accepted, accept_baseline, pin_missing
 from tasks.settings import Alerting, Settings
@@ -174,7 +175,7 @@ def test_pin_of_no_metric_stops_the_measurement(engine: sa.Engine, pin: Pin) -> 
     assert "huge" in pin(NOW, *made)
     with engine.connect() as connection:
         try:
-            measures.MEASURES["quality"](connection, "default", NOW, Alerting(quality_metrics=tuple(made)))
+            measures.measure(connection, "default", NOW, Alerting(quality_metrics=tuple(made)))
         except WatchkeeperError as error:
             pytest.fail(str(error))
 
@@ -214,7 +215,9 @@ def test_accepted_baseline_is_in_force_and_the_one_before_stays_on_record(
     assert pinned(engine)[:-1] == before
     assert pinned(engine)[-1].accepted_by == "ann"
     with engine.connect() as connection:
-        [sample] = measures.MEASURES["quality"](connection, "default", NOW, Alerting(quality_metrics=("thumb",)))
+        samples = measures.measure(connection, "default", NOW, Alerting(quality_metrics=("thumb",)))
+    [sample] = samples["quality"]
+    assert isinstance(sample, QualitySample)
     assert sample.pinned == baseline.pinned
     assert told(engine)[-1] == (
         "INFO · Baseline accepted by ann: thumb at 0.400, 140 scores on 7 d; as agreed "

@@ -16,9 +16,8 @@ from ops.monitoring.metrics import ERROR_LIMIT, FAILURE_BUDGET, find
 from ops.monitoring.traffic import NOT_IN_USE, NOTHING, SUCCESS, WINDOWS, Shares
 from ops.proportions import Share
 
-BUDGET = FAILURE_BUDGET
-AVAILABILITY_LIMIT = 1 - BUDGET
-CLEAR = 0.8 * BUDGET  # hysteresis: clears below 0.4 % failures
+AVAILABILITY_LIMIT = 1 - FAILURE_BUDGET
+CLEAR = 0.8 * FAILURE_BUDGET  # hysteresis: clears below 0.4 % failures
 MIN_REQUESTS = find("error_rate").min_n
 PASSED = frozenset({SUCCESS, *NOT_OURS})
 _MONTH_H = 30 * 24
@@ -80,19 +79,22 @@ def judge(shares: Shares) -> Judged | None:
 
     Enough is what can show that a limit is kept: 52 requests for 5 % errors, 539 for 99.5 % availability. With fewer
     the lower limit alone is judged, so two failures in a quiet hour page nobody. The shortest window of 52 requests
-    must prove it too: six hours remember an outage that has long ended. None: even six hours have too few.
+    must prove it too: six hours remember an outage that has long ended; so when that window is good again, it is the
+    one that is told. None: even six hours have too few.
     """
     windows = list(zip(WINDOWS, shares, strict=True))
-    coarse, fine = _sufficient(windows, ERROR_LIMIT), _sufficient(windows, BUDGET)
+    coarse, fine = _sufficient(windows, ERROR_LIMIT), _sufficient(windows, FAILURE_BUDGET)
     if not coarse:
         return None
     too_many_errors = _proven(coarse) > ERROR_LIMIT
-    breach = too_many_errors or min(_proven(fine), _proven(coarse[:1])) > BUDGET
+    breach = too_many_errors or min(_proven(fine), _proven(coarse[:1])) > FAILURE_BUDGET
+    hour = [share for name, share in fine if name != WINDOWS[-1]]
+    is_good = not breach and not _is_near(coarse[0][1], hour)
     return Judged(
-        windows=coarse if too_many_errors or not fine else fine,
-        limit=ERROR_LIMIT if too_many_errors else BUDGET,
+        windows=coarse if too_many_errors or is_good or not fine else fine,
+        limit=ERROR_LIMIT if too_many_errors else FAILURE_BUDGET,
         is_breach=breach,
-        near_limit=not breach and _is_near(coarse[0][1], [share for name, share in fine if name != WINDOWS[-1]]),
+        near_limit=not breach and not is_good,
     )
 
 
@@ -139,7 +141,7 @@ def _proven(windows: Sequence[tuple[str, Share]]) -> float:
 
 
 def _burn(rate: float) -> str:
-    burn = rate / BUDGET
+    burn = rate / FAILURE_BUDGET
     if burn <= 1:
         return f"{burn:.1f}x"
     return f"{burn:.1f}x, 30-day budget gone in {_MONTH_H / burn:,.0f} h"
@@ -161,7 +163,7 @@ def _unjudged(sample: TrafficSample, seen: str, status: Status) -> Condition:
         status=status,
         tier=None,
         value=sample.six_hours.rate,
-        limit=BUDGET,
+        limit=FAILURE_BUDGET,
         unit="share",
         summary=Summary("Availability", seen, percent(AVAILABILITY_LIMIT)),
     )

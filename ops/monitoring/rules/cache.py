@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ops.monitoring.alerts import Condition, Status, Summary, Tier, percent
-from ops.monitoring.metrics import CACHE_LIMIT, find
+from ops.monitoring.metrics import CACHE_LIMIT, MIN_ELIGIBLE
 from ops.monitoring.traffic import NOT_IN_USE, NOTHING
 from ops.proportions import Share
 
-LIMIT = CACHE_LIMIT
 CLEAR = 0.72
-MIN_ELIGIBLE = find("embedding_cache_hit_rate").min_n
 GRACE = timedelta(minutes=15)  # a new deployment starts cold
 
 
@@ -35,16 +33,16 @@ def evaluate(sample: CacheSample) -> Condition:
     if sample.hits.n < MIN_ELIGIBLE:
         return _unjudged(sample, f"unknown: {sample.hits.n:,} eligible requests, {MIN_ELIGIBLE} needed")
     rate = sample.hits.hits / sample.hits.n
-    breach = sample.hits.upper() < LIMIT
+    breach = sample.hits.upper() < CACHE_LIMIT
     return Condition(
         rule="cache",
         key=sample.key,
         status=Status.BREACH if breach else Status.OK,
         tier=Tier.WARNING if breach else None,
         value=rate,
-        limit=LIMIT,
+        limit=CACHE_LIMIT,
         unit="share",
-        summary=Summary("Cache hit rate", percent(rate), percent(LIMIT)),
+        summary=Summary("Cache hit rate", percent(rate), percent(CACHE_LIMIT)),
         evidence={
             "blast_radius": f"{sample.hits.n - sample.hits.hits:,} of {sample.hits.n:,} eligible requests missed"
         },
@@ -59,7 +57,7 @@ def _unjudged(sample: CacheSample, why: str, status: Status = Status.INSUFFICIEN
         status=status,
         tier=None,
         value=sample.hits.rate,
-        limit=LIMIT,
+        limit=CACHE_LIMIT,
         unit="share",
-        summary=Summary("Cache hit rate", why, percent(LIMIT)),
+        summary=Summary("Cache hit rate", why, percent(CACHE_LIMIT)),
     )

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ops.monitoring.alerts import Condition, Json, Status, Summary, Tier, percent
-from ops.monitoring.rules.availability import AVAILABILITY_LIMIT, BUDGET, Judged, judge, too_few
+from ops.monitoring.metrics import FAILURE_BUDGET
+from ops.monitoring.rules.availability import AVAILABILITY_LIMIT, Judged, judge, too_few
 from ops.monitoring.traffic import NOT_IN_USE, SUCCESS, WINDOWS, Cell, Shares, failures, grouped
 from ops.monitoring.vendor_status import UNREADABLE_AFTER, PageState, Reading
 from ops.proportions import Share
@@ -102,7 +103,7 @@ def _condition(
         status=status if tier is None else Status.BREACH,
         tier=tier,
         value=judged.rate if judged else sample.shares[-1].rate,
-        limit=judged.limit if judged else BUDGET,
+        limit=judged.limit if judged else FAILURE_BUDGET,
         unit="share",
         summary=summary,
         evidence=_evidence(sample, judged),
@@ -141,7 +142,7 @@ def _worst(sample: VendorSample, window: int, name: Callable[[Cell], str]) -> st
     """Name what fails more often than it may, what fails most first: `gpt-4o 40 of 50, gpt-4o-mini 5 of 10`."""
     parts = {key: failures(cells, ANSWERED)[window] for key, cells in grouped(sample.telling, name).items()}
     failing = [(share.hits, f"{key} {share.hits:,} of {share.n:,}") for key, share in parts.items()
-               if share.n and share.hits / share.n > BUDGET]  # fmt: skip
+               if share.n and share.hits / share.n > FAILURE_BUDGET]  # fmt: skip
     words = [told for _, told in sorted(failing, key=lambda pair: -pair[0])]
     return ", ".join(words[:_NAMED]) + (f" and {len(words) - _NAMED:,} more" if len(words) > _NAMED else "")
 

@@ -17,7 +17,7 @@ from ops.proportions import Share
 from tasks.settings import Alerting
 from tasks.stores import measures
 from tasks.stores.tables import alerts, latency_hourly, usage_hourly
-from tests.hand_made import DAY, HOUR, MOMENT, NOW, event, failed, hour_row, insert, load
+from tests.hand_made import DAY, HOUR, MOMENT, NOW, alert_row, event, failed, hour_row, insert, load
 
 MINUTE = timedelta(minutes=1)
 MODEL = "gpt-4o-mini"
@@ -26,15 +26,16 @@ BIN, NEXT_BIN = 230, 231  # of about 100 ms: 1.02 ** 230 is 95
 
 def measure(engine: sa.Engine, name: str, **limits: Any) -> list[Any]:
     with engine.connect() as connection:
-        return list(measures.MEASURES[name](connection, "default", NOW, Alerting(**limits)))
+        return list(measures.measure(connection, "default", NOW, Alerting(**limits))[name])
 
 
 def by_key(engine: sa.Engine, name: str, **limits: Any) -> dict[str, Any]:
     return {sample.key: sample for sample in measure(engine, name, **limits)}
 
 
-def test_measures_there_is_one_for_every_rule() -> None:
-    assert set(measures.MEASURES) == set(RULES)
+def test_measures_there_is_one_for_every_rule(engine: sa.Engine) -> None:
+    with engine.connect() as connection:
+        assert set(measures.measure(connection, "default", NOW, Alerting())) == set(RULES)
 
 
 # Availability
@@ -310,8 +311,6 @@ def test_prices_of_each_model_are_those_of_the_last_24_full_hours_and_this_one(e
 
 
 def test_prices_of_a_model_that_has_gone_are_sampled_as_long_as_its_alert_is_open(engine: sa.Engine) -> None:
-    body = {"tier": "info", "since": NOW, "revision": 1, "body": {}}
-    rows = [("openai/old", "firing"), ("openai/older", "resolved")]
-    insert(engine, alerts, [{"alert_id": model, "rule": "prices", "key": f"model:{model}", "state": state, **body}
-                            for model, state in rows])  # fmt: skip
+    states = {"openai/old": "firing", "openai/older": "resolved"}
+    insert(engine, alerts, [alert_row("prices", f"model:{model}", state) for model, state in states.items()])
     assert measure(engine, "prices") == [PriceSample(model="openai/old")]

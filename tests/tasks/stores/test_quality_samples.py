@@ -14,7 +14,7 @@ from ops.monitoring.rules.quality import QualitySample
 from tasks.settings import Alerting
 from tasks.stores import measures
 from tasks.stores.tables import alerts, quality_baselines, scores
-from tests.hand_made import DAY, HOUR, MIDNIGHT, MOMENT, NOW, insert, score_row
+from tests.hand_made import DAY, HOUR, MIDNIGHT, MOMENT, NOW, alert_row, insert, score_row
 
 TODAY = NOW.date()
 WEEKDAYS = [0.1, 0.0, 0.0, 0.0, 0.0, 0.0, -0.1]
@@ -28,7 +28,7 @@ PIN = {
 def measure(engine: sa.Engine, rule: str, *metrics: str, now: datetime = NOW) -> list[Any]:
     limits = Alerting(quality_metrics=metrics or ("thumb",))
     with engine.connect() as connection:
-        return list(measures.MEASURES[rule](connection, "default", now, limits))
+        return list(measures.measure(connection, "default", now, limits)[rule])
 
 
 def score(engine: sa.Engine, before: timedelta, *values: float, **fields: Any) -> None:
@@ -110,16 +110,11 @@ def test_quality_is_of_series_in_use(engine: sa.Engine, before: timedelta, keys:
     assert [sample.key for sample in measure(engine, "quality")] == keys
 
 
-def alert(rule: str, key: str, state: str = "firing") -> dict[str, Any]:
-    return {"alert_id": f"{key} {state}", "rule": rule, "key": key, "state": state, "tier": "warning", "since": NOW,
-            "revision": 1, "body": {}}  # fmt: skip
-
-
 def test_quality_of_a_version_that_is_in_use_no_more_is_over(engine: sa.Engine) -> None:
     """But not that of a metric without any scores: there nobody knows."""
     keys = ["thumb model:old", "thumb model:new", "unheard model:old"]
-    insert(engine, alerts, [alert("quality", key) for key in keys])
-    insert(engine, alerts, [alert("quality", "thumb model:older", "resolved"), alert("judge", "thumb model:x")])
+    insert(engine, alerts, [alert_row("quality", key) for key in keys])
+    insert(engine, alerts, [alert_row("quality", "thumb model:older", "resolved"), alert_row("judge", "thumb model:x")])
     score(engine, HOUR, 0.3, model="new")
     found = measure(engine, "quality", "thumb", "unheard")
     assert [(sample.key, sample.retired) for sample in found] == [
@@ -146,7 +141,7 @@ def test_judge_is_given_its_probes_since_they_were_pinned_and_those_of_today(eng
 
 
 def test_judge_that_is_in_use_no_more_is_over(engine: sa.Engine) -> None:
-    insert(engine, alerts, [alert("judge", "probe:thumb judge:old")])
+    insert(engine, alerts, [alert_row("judge", "probe:thumb judge:old")])
     assert measure(engine, "judge") == []
     score(engine, HOUR, 0.3, metric="probe:thumb", judge_version="new")
     assert [(sample.key, sample.retired) for sample in measure(engine, "judge")] == [

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.monitoring.alerts import Status, Summary, Tier
-from ops.monitoring.rules.availability import BUDGET, MIN_REQUESTS, TrafficSample, evaluate
+from ops.monitoring.metrics import FAILURE_BUDGET
+from ops.monitoring.rules.availability import MIN_REQUESTS, TrafficSample, evaluate
 from ops.proportions import Share
 
 FINE_HOUR, FINE_SIX = Share(10, 12_000), Share(60, 72_000)
@@ -63,7 +64,7 @@ def test_availability_above_five_percent_reads_as_an_error_rate() -> None:
 def test_availability_below_its_limit_reads_as_availability() -> None:
     condition = evaluate(sample(Share(15, 1000), Share(120, 12_000)))
     assert condition.summary == Summary("Availability", "98.5 %", "99.5 %")  # 1 - 15/1000
-    assert condition.limit == BUDGET
+    assert condition.limit == FAILURE_BUDGET
 
 
 def test_availability_says_what_belongs_to_a_vendors_incident() -> None:
@@ -98,6 +99,12 @@ def test_availability_clears_only_well_below_its_limit(failures: float, near: bo
 def test_availability_clears_by_the_present_hour_not_by_what_six_hours_remember() -> None:
     condition = evaluate(sample(Share(0, 5), Share(0, 81), Share(12, 539)))
     assert (condition.status, condition.near_limit) == (Status.OK, False)
+    assert (condition.value, condition.summary.value) == (0.0, "100 %")  # of the hour; six hours: 1 - 12 / 539
+
+
+def test_availability_that_is_not_good_yet_shows_what_is_not() -> None:
+    condition = evaluate(sample(Share(0, 5), Share(1, 81), Share(12, 539)))
+    assert (condition.status, condition.near_limit, condition.value) == (Status.OK, True, 12 / 539)
 
 
 def test_availability_within_budget_foretells_no_end_of_it() -> None:
@@ -106,7 +113,7 @@ def test_availability_within_budget_foretells_no_end_of_it() -> None:
 
 @given(st.integers(MIN_REQUESTS, 5000), st.floats(0, 1))
 def test_availability_never_breaches_while_the_point_estimate_keeps_the_limit(n: int, part: float) -> None:
-    share = Share(int(part * BUDGET * n), n)
+    share = Share(int(part * FAILURE_BUDGET * n), n)
     assert evaluate(sample(share, share, share)).status is Status.OK
 
 
@@ -134,7 +141,7 @@ def test_availability_shows_the_shortest_window_that_can_judge(
 
 def test_availability_takes_the_shortest_window_as_proof_that_it_goes_on() -> None:
     # 3 of 60 is surely above 0.5 % (bound 2.1 %), 3 of 500 is not (0.25 %) and need not be: six hours are (2.2 %)
-    assert Share(3, 500).lower() < BUDGET < Share(3, 60).lower()
+    assert Share(3, 500).lower() < FAILURE_BUDGET < Share(3, 60).lower()
     assert evaluate(sample(Share(3, 60), Share(3, 500), Share(30, 1000))).status is Status.BREACH
 
 
