@@ -46,7 +46,7 @@ def list_metrics(as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    columns = ("Metric", "Group", "Unit", "Better", "From n#", "By", "What")
+    columns = ("Metric", "Group", "Unit", "Better", "From n#", "By", "Apart", "What")
     print_table("", columns, [[", ".join(cell) if isinstance(cell, list) else cell for cell in row.values()]
                               for row in rows])  # fmt: skip
 

@@ -104,13 +104,14 @@ class Metric:
     formula: str  # for people
     sample: Callable[[Any], Sample]
     dimensions: Collection[Dimension] = tuple(Dimension)
-    score: str | None = None  # the name of the scores that it is made of
+    score: str | None = None  # the name of the scores that it is made of, those of each Scorer apart
 
     def facts(self) -> dict[str, Any]:
         """Return what the catalogue shows of it."""
         return {
             "name": self.name, "group": self.group.value, "unit": self.unit.value, "better": self.better.value,
-            "min_n": self.min_n, "by": [dimension.value for dimension in self.dimensions], "formula": self.formula,
+            "min_n": self.min_n, "by": [dimension.value for dimension in self.dimensions],
+            "apart": list(Scorer._fields) if self.score else [], "formula": self.formula,
         }  # fmt: skip
 
     def check_dimension(self, by: Dimension) -> None:
@@ -167,8 +168,8 @@ class Reading:
             "metric": metric.name, "key": self.key, "value": self.value,
             "status": self.status.value, "unit": metric.unit.value,
             "better": metric.better.value, "n": self.n, "min_n": metric.min_n, "from": self.window.start,
-            "to": self.window.end, "detail": self.detail, "source": self.scorer and self.scorer.source,
-            "judge_version": self.scorer and self.scorer.judge_version,
+            "to": self.window.end, "detail": self.detail,
+            **(self.scorer._asdict() if self.scorer else dict.fromkeys(Scorer._fields)),
         }  # fmt: skip
 
 

@@ -59,7 +59,7 @@ def test_list_shows_the_catalogue() -> None:
     assert [row["name"] for row in found] == list(METRICS)
     assert found[7] == {
         "name": "latency_p50_ms", "group": "performance", "unit": "ms", "better": "lower", "min_n": 30,
-        "by": ["model", "release", "feature", "vendor"],
+        "by": ["model", "release", "feature", "vendor"], "apart": [],
         "formula": "the latency that 50 % of successful sent requests do not exceed, within 1 %",
     }  # fmt: skip
     assert ["cost_total_usd", "cost", "USD", "lower", "1", "model,", "release,"] in [line[:7] for line in lines("list")]

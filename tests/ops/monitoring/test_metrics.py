@@ -285,7 +285,8 @@ def test_reading_as_json_tells_unit_direction_and_what_it_rests_on() -> None:
 def test_facts_of_a_metric_are_what_the_catalogue_shows() -> None:
     assert find("relevance").facts() == {
         "name": "relevance", "group": "quality", "unit": "score", "better": "higher", "min_n": 30,
-        "by": ["model", "release", "feature"], "formula": "mean of the scores `judge_relevance`",
+        "by": ["model", "release", "feature"], "apart": ["source", "judge_version"],
+        "formula": "mean of the scores `judge_relevance`",
     }  # fmt: skip
 
 
