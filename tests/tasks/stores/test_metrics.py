@@ -115,6 +115,7 @@ AWKWARD = {
     "a moment more than an hour": Window(NOW - 2 * HOUR - MOMENT, NOW - HOUR),
     "a moment less": Window(NOW - 2 * HOUR + MOMENT, NOW - HOUR),
     "a moment over an end": Window(NOW - 2 * HOUR, NOW - HOUR + MOMENT),
+    "from one request to another": Window(NOW - 200 * MINUTE, NOW - 17 * MINUTE),
     "no whole hour": Window(NOW - 100 * MINUTE, NOW - 20 * MINUTE),
     "within an hour": Window(NOW - 50 * MINUTE, NOW - 20 * MINUTE),
 }
