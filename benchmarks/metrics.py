@@ -19,17 +19,20 @@ import sqlalchemy as sa
 from bench import asked, database, save
 
 from ops.monitoring.readings import Dimension, Source
-from ops.window import Window
+from ops.window import Window, whole_hours
 from tasks.read_metrics import Asked, read_metrics
 from tasks.rebuild_rollups import rebuild_day
 from tasks.settings import Settings
 from tasks.stores import metrics, schema, usage
+from tasks.stores.latencies import values_of
+from tasks.stores.sql import statement
 
 TENANT = "bench"
 DAYS = [datetime(2026, 11, number, tzinfo=UTC) for number in (18, 19, 20, 21)]
 LAST = DAYS[-1] - timedelta(minutes=17)
 WINDOW = Window.before(LAST, timedelta(days=3))
 ROUNDS = 3
+NO_TIME = timedelta(0)
 FILL = sa.text(
     """
 INSERT INTO watchkeeper.usage_events (
@@ -75,11 +78,14 @@ def _fill(engine: sa.Engine, rows: int) -> None:
 
 def _check(engine: sa.Engine) -> None:
     """Refuse roll-ups that tell otherwise than the events."""
+    ends = [
+        {"first": hours.start, "last": hours.end} for hours in (whole_hours(WINDOW)[0], Window.before(LAST, NO_TIME))
+    ]
     for by in (None, *Dimension):
         with engine.connect() as connection:
+            values = {**values_of(TENANT, WINDOW, by), "is_by_version": True}
             hours, events = (
-                sorted(map(tuple, metrics.request_rows(connection, TENANT, WINDOW, by, is_rolled_up=way)))
-                for way in (True, False)
+                sorted(map(str, connection.execute(statement("metric_requests"), {**values, **end}))) for end in ends
             )
         if hours != events or not hours:
             raise SystemExit(f"  roll-ups tell {hours}, events {events}")

@@ -123,12 +123,17 @@ class RequestSums:
         return f"{self.unpriced.hits:,} requests have no price" if self.unpriced.hits else ""
 
 
-@dataclass(frozen=True, slots=True)
-class FailureSums:
-    """The requests that our own cache did not answer, and those of them that failed, by error type."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentSums:
+    """The requests that our own cache did not answer: how they failed, and what else no roll-up has."""
 
+    known: Known
     sent: int = 0
-    failures: Mapping[str, int] = field(default_factory=dict)
+    failures: Mapping[str, int] = field(default_factory=dict)  # by error type
+    busy_ms: float = 0.0  # latencies added up
+    timed: int = 0  # requests with a known latency
+    prompts_cached: Share = _NONE  # input tokens that the vendor read from its own cache
+    prompts: int = 0  # requests that those tokens are of
 
     def failed(self, *error_types: str) -> Share:
         """Return the failures of these types."""
@@ -139,17 +144,6 @@ class FailureSums:
         """What did not fail, or through no fault of the service."""
         failed = self.failed(*(set(ErrorType) - set(NOT_OURS)))
         return Share(failed.n - failed.hits, failed.n)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SentSums:
-    """What no roll-up has of the requests that our own cache did not answer."""
-
-    known: Known
-    busy_ms: float = 0.0  # latencies added up
-    timed: int = 0  # requests with a known latency
-    prompts_cached: Share = _NONE  # input tokens that the vendor read from its own cache
-    prompts: int = 0  # requests that those tokens are of
 
     @property
     def prompts_from_cache(self) -> Sample:

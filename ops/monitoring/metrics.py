@@ -13,7 +13,6 @@ from ops.errors import UnknownName
 from ops.monitoring.baselines import sufficient_n
 from ops.monitoring.histogram import Histogram
 from ops.monitoring.measured import (
-    FailureSums,
     InUse,
     MonthEnd,
     Pages,
@@ -43,7 +42,7 @@ WINDOWS: Mapping[str, timedelta] = {
 
 _QUALITY, _PERFORMANCE, _COST, _SYSTEM = Group
 _HIGHER, _LOWER, _NEITHER = Better
-_REQUESTS, _FAILURES, _SENT_ONES, _LATENCY = Source.REQUESTS, Source.FAILURES, Source.SENT, Source.LATENCY
+_REQUESTS, _SENT_ONES, _LATENCY = Source.REQUESTS, Source.SENT, Source.LATENCY
 _SENT = "sent requests"  # those that our own cache did not answer
 _SCORED = (Dimension.MODEL, Dimension.RELEASE, Dimension.FEATURE)  # what a score tells of its answer
 _USER_DAYS = FULL_DAYS[Source.USER_DAY], FULL_DAYS[Source.USER_MONTH]
@@ -73,7 +72,7 @@ def _requests(of: Callable[[RequestSums], Share]) -> Callable[[RequestSums], Sam
     return lambda sums: rate(of(sums))
 
 
-def _failures(of: Callable[[FailureSums], Share]) -> Callable[[FailureSums], Sample]:
+def _of_sent(of: Callable[[SentSums], Share]) -> Callable[[SentSums], Sample]:
     return lambda sums: rate(of(sums))
 
 
@@ -96,8 +95,8 @@ def _largest(histogram: Histogram) -> Sample:
 
 def _error_rate(error_type: ErrorType) -> Metric:
     return Metric(
-        f"error_rate_{error_type}", _PERFORMANCE, Unit.SHARE, _LOWER, MIN_ERRORS_OF, _FAILURES,
-        f"failures of type `{error_type}` / {_SENT}", _failures(lambda sums: sums.failed(error_type)),
+        f"error_rate_{error_type}", _PERFORMANCE, Unit.SHARE, _LOWER, MIN_ERRORS_OF, _SENT_ONES,
+        f"failures of type `{error_type}` / {_SENT}", _of_sent(lambda sums: sums.failed(error_type)),
     )  # fmt: skip
 
 
@@ -143,12 +142,12 @@ _LIST = (
     *_quantiles("ttft", "time to first token", Source.FIRST_TOKEN),
     Metric("requests_per_minute", _PERFORMANCE, Unit.PER_MINUTE, _NEITHER, 1, _REQUESTS,
            "requests / minutes of the window since usage began", lambda sums: sums.per_minute),
-    Metric("error_rate", _PERFORMANCE, Unit.SHARE, _LOWER, MIN_ERRORS_OF, _FAILURES,
-           f"failures of any type / {_SENT}", _failures(lambda sums: sums.failed(*ErrorType))),
+    Metric("error_rate", _PERFORMANCE, Unit.SHARE, _LOWER, MIN_ERRORS_OF, _SENT_ONES,
+           f"failures of any type / {_SENT}", _of_sent(lambda sums: sums.failed(*ErrorType))),
     *map(_error_rate, ErrorType),
-    Metric("availability", _PERFORMANCE, Unit.SHARE, _HIGHER, MIN_AVAILABLE_OF, _FAILURES,
+    Metric("availability", _PERFORMANCE, Unit.SHARE, _HIGHER, MIN_AVAILABLE_OF, _SENT_ONES,
            f"1 - failures of other types than `client` and `content_filter` / {_SENT}",
-           _failures(lambda sums: sums.available)),
+           _of_sent(lambda sums: sums.available)),
 
     Metric("cost_total_usd", _COST, Unit.USD, _LOWER, 1, _REQUESTS,
            "cost of the requests that have a price", lambda sums: sums.cost),

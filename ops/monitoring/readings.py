@@ -69,7 +69,6 @@ class Source(StrEnum):
     """What a metric is worked out from: the kind of sums that its `sample` takes."""
 
     REQUESTS = "requests"  # RequestSums
-    FAILURES = "failures"  # FailureSums
     SENT = "sent requests"  # SentSums
     LATENCY = "latency"  # Histogram
     FIRST_TOKEN = "first token"  # noqa: S105  Histogram; no password

@@ -15,7 +15,6 @@ import sqlalchemy as sa
 
 from ops.cost.scopes import ScopeKind
 from ops.monitoring.measured import (
-    FailureSums,
     InUse,
     Known,
     MonthEnd,
@@ -30,6 +29,7 @@ from ops.monitoring.measured import (
 from ops.monitoring.metrics import SCORES
 from ops.monitoring.readings import Dimension, Source
 from ops.proportions import Share
+from ops.usage import ErrorType
 from ops.window import Window, whole_hours
 from tasks.stores import latencies, usage, vendor_statuses
 from tasks.stores.latencies import values_of
@@ -56,40 +56,27 @@ def requests(
             answers_told=row.answers_told, answer_hits=row.answer_hits, embeddings=row.embeddings,
             embeddings_told=row.embeddings_told, embedding_hits=row.embedding_hits,
         )
-        for row in request_rows(connection, tenant, known.part, by)
+        for row in _request_rows(connection, tenant, known.part, by)
     }  # fmt: skip
 
 
-def request_rows(
-    connection: sa.Connection, tenant: str, window: Window, by: Dimension | None,
-    *, is_rolled_up: bool = True, is_by_version: bool = False,
-) -> Iterable[Any]:  # fmt: skip
+def _request_rows(
+    connection: sa.Connection, tenant: str, window: Window, by: Dimension | None, *, is_by_version: bool = False
+) -> Iterable[Any]:
     """Sum up requests: of whole hours from the roll-up, which has every dimension, of the rest from events."""
-    hours = whole_hours(window)[0] if is_rolled_up else Window(window.start, window.start)
+    hours, _ = whole_hours(window)
     values = {**values_of(tenant, window, by), "first": hours.start, "last": hours.end, "is_by_version": is_by_version}
     return connection.execute(statement("metric_requests"), values)
 
 
-def failures(
-    connection: sa.Connection, tenant: str, window: Window, by: Dimension | None
-) -> dict[str | None, FailureSums]:
-    """Count the sent requests of a window, and those that failed; of what kind, the events alone know."""
-    kept_from = usage.floor(connection, tenant)
-    are_kept = kept_from is None or kept_from <= window.start
-    failed: dict[str | None, dict[str, int]] = {}
-    for row in connection.execute(statement("metric_failures"), values_of(tenant, window, by)):
-        failed.setdefault(row.key, {})[row.error_type] = row.n
-    rows = request_rows(connection, tenant, window, by, is_rolled_up=are_kept)
-    return {row.key: FailureSums(row.sent, failed.get(row.key, {})) for row in rows}
-
-
 def sent(connection: sa.Connection, tenant: str, window: Window, by: Dimension | None) -> dict[str | None, SentSums]:
-    """Sum up what no roll-up has of the sent requests of a window."""
+    """Sum up the sent requests of a window: how they failed, and what else no roll-up has."""
     known = _known(connection, tenant, window, is_rolled_up=False)
     rows = connection.execute(statement("metric_sent"), values_of(tenant, known.part, by))
     return {
         row.key: SentSums(
-            known=known, busy_ms=row.busy_ms, timed=row.timed,
+            known=known, sent=row.sent, failures={name.value: getattr(row, name) for name in ErrorType},
+            busy_ms=row.busy_ms, timed=row.timed,
             prompts_cached=Share(row.cached_tokens, row.input_tokens), prompts=row.prompts,
         )
         for row in rows
@@ -151,7 +138,7 @@ def projected(
 
 def models(connection: sa.Connection, tenant: str, window: Window, by: Dimension | None) -> dict[str | None, InUse]:
     """Count requests by model."""
-    rows = request_rows(connection, tenant, window, by, is_by_version=True)
+    rows = _request_rows(connection, tenant, window, by, is_by_version=True)
     return _in_use((row.key, row.version, row.requests) for row in rows)
 
 
@@ -209,7 +196,6 @@ def _within(time: sa.ColumnElement[Any], window: Window) -> tuple[sa.ColumnEleme
 
 _READERS: Mapping[Source, Callable[[sa.Connection, str, Window, Dimension | None], ByKey]] = {
     Source.REQUESTS: requests,
-    Source.FAILURES: failures,
     Source.SENT: sent,
     Source.LATENCY: latencies.latency,
     Source.FIRST_TOKEN: latencies.first_token,

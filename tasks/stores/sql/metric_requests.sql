@@ -16,7 +16,6 @@ SELECT CASE CAST(:by AS text) WHEN 'model' THEN model WHEN 'release' THEN releas
                               WHEN 'vendor' THEN vendor END AS key,
        CASE WHEN :is_by_version THEN model END AS version,
        sum(events)::bigint AS requests,
-       sum(events - cache_hits)::bigint AS sent,
        sum(cost_usd) AS cost_usd,
        sum(events - unpriced_events)::bigint AS priced,
        coalesce(sum(events) FILTER (WHERE operation IN ('chat', 'completion')), 0)::bigint AS answers,

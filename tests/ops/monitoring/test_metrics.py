@@ -12,7 +12,6 @@ import ops.monitoring
 from ops.errors import InvalidValue, UnknownName
 from ops.monitoring.histogram import Histogram
 from ops.monitoring.measured import (
-    FailureSums,
     InUse,
     Known,
     MonthEnd,
@@ -42,8 +41,10 @@ REQUESTS = RequestSums(
     known=Known(HOUR), requests=1200, cost_usd=Decimal(6), priced=1100, answers=500, answers_told=100, answer_hits=60,
     embeddings=90, embeddings_told=80, embedding_hits=70,
 )  # fmt: skip
-FAILURES = FailureSums(1000, {"timeout": 1, "rate_limit": 2, "content_filter": 3, "server": 4, "client": 5, "other": 6})
-SENT = SentSums(known=Known(HOUR), busy_ms=1_800_000.0, timed=900, prompts_cached=Share(250, 1000), prompts=400)
+SENT = SentSums(
+    known=Known(HOUR), sent=1000, busy_ms=1_800_000.0, timed=900, prompts_cached=Share(250, 1000), prompts=400,
+    failures={"timeout": 1, "rate_limit": 2, "content_filter": 3, "server": 4, "client": 5, "other": 6},
+)  # fmt: skip
 LATENCY = Histogram({latency_bin(100): 900, latency_bin(2000): 100}, 2005.0)
 SCORES = {
     "task_success": ScoreSums(50, 40.0, 40), "thumb": ScoreSums(40, 10.0, 25),
@@ -62,11 +63,11 @@ VALUES = {
     "latency_p99_ms": (LATENCY, 2000, 1000), "latency_max_ms": (LATENCY, 2005.0, 1000),
     "ttft_p50_ms": (LATENCY, 100, 1000), "ttft_p95_ms": (LATENCY, 2000, 1000), "ttft_p99_ms": (LATENCY, 2000, 1000),
     "requests_per_minute": (REQUESTS, 1200 / 60, 1200),
-    "error_rate": (FAILURES, (1 + 2 + 3 + 4 + 5 + 6) / 1000, 1000),
-    "error_rate_timeout": (FAILURES, 1 / 1000, 1000), "error_rate_rate_limit": (FAILURES, 2 / 1000, 1000),
-    "error_rate_content_filter": (FAILURES, 3 / 1000, 1000), "error_rate_server": (FAILURES, 4 / 1000, 1000),
-    "error_rate_client": (FAILURES, 5 / 1000, 1000), "error_rate_other": (FAILURES, 6 / 1000, 1000),
-    "availability": (FAILURES, (1000 - 1 - 2 - 4 - 6) / 1000, 1000),
+    "error_rate": (SENT, (1 + 2 + 3 + 4 + 5 + 6) / 1000, 1000),
+    "error_rate_timeout": (SENT, 1 / 1000, 1000), "error_rate_rate_limit": (SENT, 2 / 1000, 1000),
+    "error_rate_content_filter": (SENT, 3 / 1000, 1000), "error_rate_server": (SENT, 4 / 1000, 1000),
+    "error_rate_client": (SENT, 5 / 1000, 1000), "error_rate_other": (SENT, 6 / 1000, 1000),
+    "availability": (SENT, (1000 - 1 - 2 - 4 - 6) / 1000, 1000),
     "cost_total_usd": (REQUESTS, Decimal(6), 1100), "cost_per_request_usd": (REQUESTS, Decimal(6) / 1100, 1100),
     "unpriced_share": (REQUESTS, (1200 - 1100) / 1200, 1200),
     "cost_per_user_day_usd": (UserSums(Decimal(9), 4, 1), Decimal(9) / 4, 1),
@@ -106,8 +107,8 @@ def test_metric_without_data_is_insufficient_never_zero(name: str) -> None:
 
 
 EMPTY = {
-    Source.REQUESTS: RequestSums(known=Known(HOUR)), Source.FAILURES: FailureSums(),
-    Source.SENT: SentSums(known=Known(HOUR)), Source.LATENCY: Histogram(), Source.FIRST_TOKEN: Histogram(),
+    Source.REQUESTS: RequestSums(known=Known(HOUR)), Source.SENT: SentSums(known=Known(HOUR)),
+    Source.LATENCY: Histogram(), Source.FIRST_TOKEN: Histogram(),
     Source.SCORES: ScoreSums(), Source.USER_DAY: UserSums(), Source.USER_MONTH: UserSums(),
     Source.PROJECTION: MonthEnd(), Source.MODELS: InUse(), Source.PROMPTS: InUse(), Source.PAGES: Pages(),
 }  # fmt: skip
@@ -136,7 +137,7 @@ def test_metric_needs(name: str, least: int) -> None:
 
 def test_one_observation_less_than_needed_gives_no_value() -> None:
     metric = find("error_rate")
-    enough, fewer = (FailureSums(n, {"server": 1}) for n in (52, 51))
+    enough, fewer = (SentSums(known=Known(HOUR), sent=n, failures={"server": 1}) for n in (52, 51))
     assert metric.read(None, enough, HOUR).value == 1 / 52
     assert metric.read(None, fewer, HOUR).words() == "insufficient data (51 of 52)"
 
@@ -241,7 +242,7 @@ def test_scores_of_nobody_are_one_reading_without_a_value(scores: object) -> Non
 
 
 def test_metric_of_no_scores_has_one_reading() -> None:
-    assert find("error_rate").readings("m", FAILURES, HOUR) == [find("error_rate").read("m", FAILURES, HOUR)]
+    assert find("error_rate").readings("m", SENT, HOUR) == [find("error_rate").read("m", SENT, HOUR)]
 
 
 def test_largest_latency_that_nobody_knows_is_unknown() -> None:
@@ -275,7 +276,7 @@ def test_words_of_a_value_have_its_unit(name: str, value: float, words: str) -> 
 
 
 def test_reading_as_json_tells_unit_direction_and_what_it_rests_on() -> None:
-    assert find("error_rate_server").read("openai", FAILURES, HOUR).as_json() == {
+    assert find("error_rate_server").read("openai", SENT, HOUR).as_json() == {
         "metric": "error_rate_server", "key": "openai", "value": 4 / 1000, "status": "measured", "unit": "share",
         "better": "lower", "n": 1000, "min_n": 52, "from": END - timedelta(hours=1), "to": END, "detail": "",
         "source": None, "judge_version": None,

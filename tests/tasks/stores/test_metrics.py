@@ -14,7 +14,6 @@ import sqlalchemy as sa
 
 from ops.monitoring.histogram import Histogram
 from ops.monitoring.measured import (
-    FailureSums,
     InUse,
     Known,
     MonthEnd,
@@ -79,9 +78,8 @@ def test_requests_are_summed_up(engine: sa.Engine) -> None:
         embeddings=2, embeddings_told=2, embedding_hits=1,
     )  # fmt: skip
     sent = 4 + len(KINDS)  # three chats, an embedding, the failures
-    assert read(engine, Source.FAILURES) == {None: FailureSums(sent, FAILED)}
     assert read(engine, Source.SENT)[None] == SentSums(
-        known=Known(WINDOW), busy_ms=100 * 3 + 50 * len(KINDS), timed=sent - 1,
+        known=Known(WINDOW), sent=sent, failures=FAILED, busy_ms=100 * 3 + 50 * len(KINDS), timed=sent - 1,
         prompts_cached=Share(4 + 0, 10 + 10), prompts=2,
     )  # fmt: skip
 
@@ -91,10 +89,10 @@ def test_requests_are_told_apart(engine: sa.Engine, by: Dimension) -> None:
     names = {"model": "m1", "release": "r1", "feature": "f1", "vendor": "v1"}
     load(engine, [event(MINUTE, **{**names, by.value: "other"}), *(failed(2 * HOUR, **names) for _ in range(2))])
     span = Window.before(NOW, 3 * HOUR)
-    found = {source: read(engine, source, span, by) for source in (Source.REQUESTS, Source.FAILURES, Source.SENT)}
-    assert {key: sums.requests for key, sums in found[Source.REQUESTS].items()} == {names[by.value]: 2, "other": 1}
-    assert found[Source.FAILURES] == {names[by.value]: FailureSums(2, {"timeout": 2}), "other": FailureSums(1)}
-    assert {key: sums.timed for key, sums in found[Source.SENT].items()} == {names[by.value]: 2, "other": 1}
+    requests, sent = (read(engine, source, span, by) for source in (Source.REQUESTS, Source.SENT))
+    assert {key: sums.requests for key, sums in requests.items()} == {names[by.value]: 2, "other": 1}
+    failed_of = {key: sums.failed("timeout") for key, sums in sent.items()}
+    assert failed_of == {names[by.value]: Share(2, 2), "other": Share(0, 1)}
 
 
 def test_requests_without_a_name_have_a_key_of_their_own(engine: sa.Engine) -> None:
@@ -133,7 +131,7 @@ def mixed() -> list[UsageEvent]:
 
 
 def counted(engine: sa.Engine, window: Window, by: Dimension | None) -> dict[str | None, tuple[Any, ...]]:
-    """Count from the events alone, one by one: requests, cost, those with a price, cache, sent and failed."""
+    """Count from the events alone, one by one: requests, cost, those with a price, what caches answered."""
     with engine.connect() as connection:
         rows = connection.execute(sa.select(usage_events)).all()
     found: dict[str | None, tuple[Any, ...]] = {}
@@ -144,7 +142,6 @@ def counted(engine: sa.Engine, window: Window, by: Dimension | None) -> dict[str
             one = (
                 1, row.cost_usd or 0, row.cost_usd is not None, answer, answer and row.cache_hit is not None,
                 answer and not sent, embedding, embedding and row.cache_hit is not None, embedding and not sent,
-                sent, sent and row.status == "failure",
             )  # fmt: skip
             found[key] = tuple(a + b for a, b in zip(found.get(key, (0,) * len(one)), one, strict=True))
     return found
@@ -152,13 +149,10 @@ def counted(engine: sa.Engine, window: Window, by: Dimension | None) -> dict[str
 
 def summed(engine: sa.Engine, window: Window, by: Dimension | None) -> dict[str | None, tuple[Any, ...]]:
     requests: dict[str | None, RequestSums] = read(engine, Source.REQUESTS, window, by)
-    failures: dict[str | None, FailureSums] = read(engine, Source.FAILURES, window, by)
-    assert set(requests) == set(failures)
     return {
         key: (
             sums.requests, sums.cost_usd, sums.priced, sums.answers, sums.answers_told, sums.answer_hits,
             sums.embeddings, sums.embeddings_told, sums.embedding_hits,
-            failures[key].sent, sum(failures[key].failures.values()),
         )
         for key, sums in requests.items()
     }  # fmt: skip
@@ -219,8 +213,8 @@ def test_hours_whose_events_are_no_longer_kept_are_known_by_their_rollups_alone(
     kept = Window(NOW - 3 * HOUR + 30 * MINUTE, NOW)
     found = read(engine, Source.REQUESTS, Window.before(NOW, 4 * HOUR + 30 * MINUTE))[None]
     assert (found.requests, found.known) == (4, Known(Window.before(NOW, 4 * HOUR), is_whole=False))
-    assert read(engine, Source.FAILURES, Window.before(NOW, 4 * HOUR)) == {None: FailureSums(2, {"timeout": 2})}
-    assert read(engine, Source.SENT, Window.before(NOW, 4 * HOUR))[None].known == Known(kept, is_whole=False)
+    sent = read(engine, Source.SENT, Window.before(NOW, 4 * HOUR))[None]
+    assert (sent.failed("timeout"), sent.known) == (Share(2, 2), Known(kept, is_whole=False))
 
 
 @pytest.mark.parametrize(
