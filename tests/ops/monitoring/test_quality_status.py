@@ -11,7 +11,7 @@ import pytest
 
 from ops.monitoring.baselines import DayScores, Pinned, Series
 from ops.monitoring.histogram import Histogram
-from ops.monitoring.measured import EventSums
+from ops.monitoring.measured import Known, RequestSums, SentSums
 from ops.monitoring.metrics import METRICS
 from ops.monitoring.quality_status import (
     CheckResult,
@@ -36,15 +36,19 @@ def told(row: Row) -> tuple[str, str, str]:
     return row.level.value, row.about, row.text
 
 
+HOUR_BEFORE = Window(NOW - HOUR, NOW)
+REQUESTS = RequestSums(known=Known(HOUR_BEFORE), requests=600, cost_usd=Decimal(3), priced=600)
+SENT = SentSums(known=Known(HOUR_BEFORE), sent=600, failures={"timeout": 60})
+
+
 def readings(sums: object, *names: str) -> list[Reading]:
-    return [METRICS[name].read(None, sums, Window(NOW - HOUR, NOW)) for name in names]
+    return [METRICS[name].read(None, sums, HOUR_BEFORE) for name in names]
 
 
 def test_metrics_are_told_as_their_catalogue_reads_them() -> None:
-    sums = EventSums(minutes=60, requests=600, sent=600, failures={"timeout": 60}, cost_usd=Decimal(3), priced=600)
     requests, cost = metric_rows({
-        "requests": readings(sums, "requests_per_minute", "error_rate"),
-        "cost": readings(sums, "cost_total_usd", "cost_per_request_usd"),
+        "requests": [*readings(REQUESTS, "requests_per_minute"), *readings(SENT, "error_rate")],
+        "cost": readings(REQUESTS, "cost_total_usd", "cost_per_request_usd"),
     })  # fmt: skip
     assert told(requests) == ("ok", "requests", "10 a minute, error rate 10 %")
     assert requests.facts == {"requests_per_minute": 10.0, "error_rate": 0.1}
@@ -52,11 +56,10 @@ def test_metrics_are_told_as_their_catalogue_reads_them() -> None:
 
 
 def test_kinds_of_error_that_do_not_come_up_are_left_out() -> None:
-    sums = EventSums(minutes=60, requests=600, sent=600, failures={"timeout": 60})
-    kinds = readings(sums, "error_rate_timeout", "error_rate_server")
+    kinds = readings(SENT, "error_rate_timeout", "error_rate_server")
     [row] = metric_rows({"errors": kinds})
     assert (row.text, row.facts) == ("timeout 10 %", {"error_rate_timeout": 0.1, "error_rate_server": 0.0})
-    requests = readings(sums, "requests_per_minute")
+    requests = readings(REQUESTS, "requests_per_minute")
     assert [row.about for row in metric_rows({"requests": requests, "errors": kinds[1:]})] == ["requests"]
 
 
@@ -77,7 +80,8 @@ DAYS = (DayScores(NOW.date() - DAY, 50, 0.8),)
     ("sample", "level", "text"),
     [
         pytest.param(
-            QualitySample("thumb", 0.8, 100, PINNED), "ok", "Quality 0.800 in 24 h, level with its baseline", id="as it was"
+            QualitySample("thumb", 0.8, 100, PINNED), "ok", "Quality 0.800 in 24 h, level with its baseline",
+            id="as it was",
         ),
         pytest.param(
             QualitySample("thumb", 0.4, 100, PINNED), "warning", "Quality 0.400 in 24 h, 50.0 % below its baseline",
