@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
 from cli.output import as_json, print_json, print_table, say
-from cli.times import TIME, checked_time
+from cli.times import TIME, checked_now
 
 
 @click.command("budgets")
@@ -29,7 +29,7 @@ def command(as_of: datetime | None, top: int, as_json: bool) -> None:
     from tasks.resources import open_database
     from tasks.tabulate_costs import BUDGET_COLUMNS, budget_rows, budgets_json, gravest_first
 
-    settings, now = load_settings(), checked_time("--as-of", as_of) or datetime.now(UTC)
+    settings, now = load_settings(), checked_now(as_of)
     with open_database(settings) as engine:
         found = budget_standings(engine, settings, now)
     standings = gravest_first(found.standings)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
 from cli.output import as_json, print_json, print_table, say
-from cli.times import TIME, checked_time
+from cli.times import TIME, checked_now
 
 
 @click.command("project")
@@ -30,7 +30,7 @@ def command(as_of: datetime | None, top: int, as_json: bool) -> None:
     from tasks.resources import open_database
     from tasks.tabulate_costs import PROJECTION_COLUMNS, projection_rows, projections_json, summary, unpriced
 
-    settings, now = load_settings(), checked_time("--as-of", as_of) or datetime.now(UTC)
+    settings, now = load_settings(), checked_now(as_of)
     with open_database(settings) as engine:
         projected = projected_costs(engine, settings, now)
         standings = budget_standings(engine, settings, now).standings

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from cli.output import coloured, escaped, print_table
 from ops.money import usd
+from ops.monitoring.data_quality.checks import Outcome
 from ops.monitoring.slack_message import SlackMessage, as_text
 from ops.window import Window
 from tasks.show_projection import save_plot
@@ -127,10 +128,10 @@ def _print_spend(console: Any, played: Played) -> None:
 def _print_checks(console: Any, played: Played) -> None:
     console.rule("[bold]Data quality", align="left")
     outcomes = Counter(check.outcome for check in played.checks)
-    console.print(f"  {len(played.checks)} checks: " + ", ".join(f"{n} {name}" for name, n in outcomes.items()))
+    console.print(f"  {len(played.checks)} checks: " + ", ".join(f"{n} {name.words}" for name, n in outcomes.items()))
     for check in played.checks:
-        if check.outcome != "passed":
-            console.print(f"  [yellow]{check.outcome}[/] {check.name}: {escaped(check.detail)}")
+        if check.outcome != Outcome.PASSED:
+            console.print(f"  [yellow]{check.outcome.words}[/] {check.name}: {escaped(check.detail)}")
     console.print()
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
 
 from cli.output import as_json, coloured, print_json, print_table, say
-from cli.times import TIME, checked_time
+from cli.times import TIME, checked_now
 from ops.plain_text import UNKNOWN
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def show(metric: str | None, by: str | None, window: str, as_of: datetime | None
     from tasks.read_metrics import Asked, read_metrics
     from tasks.resources import open_database
 
-    end = checked_time("--as-of", as_of) or datetime.now(UTC)
+    end = checked_now(as_of)
     asked = Asked(window=Window.before(end, WINDOWS[window]), metric=metric, by=Dimension(by) if by else None)
     settings = load_settings()
     asked.metrics()  # what cannot be asked for is refused before anything starts

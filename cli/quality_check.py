@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
-from cli.output import as_json, print_json, print_table, say
-from cli.times import TIME, checked_time
+from cli.output import as_json, coloured, print_json, print_table, say
+from cli.times import TIME, checked_now
 from ops.monitoring.data_quality import SUITES
+from ops.monitoring.data_quality.checks import Outcome
+
+_COLOURS = {Outcome.FAILED: "red", Outcome.ERRORED: "magenta", Outcome.NO_DATA: "yellow", Outcome.PASSED: "green"}
 
 
 @click.command("check")
@@ -19,7 +22,9 @@ from ops.monitoring.data_quality import SUITES
 def command(suites: tuple[str, ...], as_of: datetime | None, as_json: bool) -> None:
     """Check the data of the last day, and keep the outcomes: exit code 1 when a critical check failed.
 
-    While one fails, rollouts do not move forward and projections say that nobody should rely on them.
+    While one fails, rollouts do not move forward and projections say that nobody should rely on them. A check that had
+    nothing to look at has no data, one that could not be evaluated errored: neither passed, neither changes what is
+    held, and for them alone the exit code is 0.
 
     \b
     Example:
@@ -29,14 +34,16 @@ def command(suites: tuple[str, ...], as_of: datetime | None, as_json: bool) -> N
     from tasks.load_settings import load_settings
     from tasks.resources import open_database
 
-    now = checked_time("--as-of", as_of) or datetime.now(UTC)
+    now = checked_now(as_of)
     settings = load_settings()
     with open_database(settings) as engine:
         results = check_quality.fn(engine, settings, now, suites or None)
     if as_json:
         print_json({"as_of": now, "checks": [asdict(result) for result in results]})
     else:
-        print_table("", COLUMNS, as_rows(results))
+        colours = {outcome.words: colour for outcome, colour in _COLOURS.items()}
+        rows = as_rows(results)
+        print_table("", COLUMNS, ((coloured(name, colours[name]), *rest) for name, *rest in rows))
         say(summary(results))
-    if any(result.outcome == "failed" and result.severity == "critical" for result in results):
+    if any(result.outcome == Outcome.FAILED and result.severity == "critical" for result in results):
         raise click.exceptions.Exit(1)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from cli.output import as_json, print_json, say
-from cli.times import TIME, checked_time
+from cli.times import TIME, checked_now
 from deployments.schedules import SCHEDULES
 
 
@@ -33,7 +33,7 @@ def command(flow: str, as_of: datetime | None, texts: tuple[str, ...], as_json: 
     from tasks.load_settings import load_settings
     from tasks.prefect_server import answers, api_url
 
-    as_of, parameters = checked_time("--as-of", as_of), dict(_parameter(text) for text in texts)
+    as_of, parameters = as_of and checked_now(as_of), dict(_parameter(text) for text in texts)
     settings = load_settings()
     check_parameters(settings, flow, parameters)
     if not as_json and not answers(os.environ.get("PREFECT_API_URL") or api_url(settings.prefect_port)):

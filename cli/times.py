@@ -41,6 +41,19 @@ def checked_time(option: str, when: datetime | None) -> datetime | None:
     return when
 
 
+def checked_now(as_of: datetime | None) -> datetime:
+    """Return the time that a command decides as of: that of its option `--as-of`, else this one.
+
+    Raises:
+        InvalidValue: there can be no usage at it, or it is still to come: what is decided would stand as the latest.
+    """
+    now = datetime.now(UTC)
+    when = checked_time("--as-of", as_of) or now
+    if when > now:
+        raise InvalidValue("--as-of", f"{when:%Y-%m-%dT%H:%M:%S}", f"at or before now, {now:%Y-%m-%dT%H:%M:%S} UTC")
+    return when
+
+
 def checked_span(start: datetime, end: datetime, names: tuple[str, str] = ("--from", "--to")) -> Window:
     """Return the span of two options.
 

@@ -11,7 +11,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from ops.monitoring.alerts import Tier
-from ops.monitoring.rules.silence import evaluate
 from tasks.settings import Settings, Source
 from tasks.stores.measures import source_sample
 
@@ -25,7 +24,7 @@ def source_rows(settings: Settings, known: dict[str, sa.Row[Any]], now: datetime
 
 def _row(name: str, source: Source | None, state: sa.Row[Any] | None, now: datetime) -> dict[str, Any]:
     newest = state.newest_event_at if state else None
-    tier = evaluate(source_sample(state, now)).tier if source and state else None
+    tier = source_sample(state, now).tier if source and state else None
     return {
         "source": name,
         "kind": source.kind if source else state.kind if state else None,

@@ -10,17 +10,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from ops.monitoring.data_quality.checks import Check, Kind, Suite
+from ops.monitoring.data_quality.checks import Check, Kind, Outcome, Suite
 from tasks.stores.check_queries import batch_query, finding_query
 
 if TYPE_CHECKING:
     from great_expectations.core.expectation_validation_result import ExpectationValidationResult
 
-Outcome = Literal["passed", "failed", "errored"]
 _SITE = "watchkeeper"
 # Counts without examples: Data Docs would write values of rows, which are anybody's text, into its pages as HTML.
 _RESULTS = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
@@ -28,7 +27,7 @@ _RESULTS = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The outcome of one check; `errored` could not be evaluated, which is neither passed nor failed."""
+    """The outcome of one check; `detail` says what is wrong, or why nothing could be said."""
 
     suite: str
     name: str
@@ -36,6 +35,7 @@ class Checked:
     outcome: Outcome
     observed: str | None
     detail: str | None
+    told_by: str | None = None  # the alert that tells of the cause, so that this one tells nobody
 
 
 def validate(
@@ -69,7 +69,9 @@ def _opened(engine: sa.Engine, docs: Path | None) -> Iterator[tuple[Any, Any]]:
     )
     context: Any = gx.get_context(mode="ephemeral", project_config=config)
     if docs is not None:
-        context.add_data_docs_site(_SITE, _site(docs))
+        from tasks.data_docs import site
+
+        context.add_data_docs_site(_SITE, site(docs))
     source = context.data_sources.add_postgres(
         "watchkeeper", connection_string=_url(engine),
         create_temp_table=True,  # to learn the columns of a query the library would fetch all of its rows
@@ -80,14 +82,6 @@ def _opened(engine: sa.Engine, docs: Path | None) -> Iterator[tuple[Any, Any]]:
     finally:  # the library has two engines, and closes neither
         source.get_execution_engine().close()
         source.get_engine().dispose()
-
-
-def _site(folder: Path) -> dict[str, Any]:
-    return {
-        "class_name": "SiteBuilder",
-        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-        "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)},
-    }
 
 
 def _run(context: Any, source: Any, suite: Suite, engine: sa.Engine, values: Mapping[str, Any]) -> list[Checked]:
@@ -101,7 +95,23 @@ def _run(context: Any, source: Any, suite: Suite, engine: sa.Engine, values: Map
     definition = gx.ValidationDefinition(name=suite.name, data=batch, suite=context.suites.add(built))
     results = context.validation_definitions.add(definition).run(result_format=_RESULTS).results
     outcomes = {_name(result): result for result in results}
-    return [_checked(suite, check, outcomes.get(check.name)) for check in suite.checks]
+    is_empty = _rows(results) == 0
+    return [
+        _checked(suite, check, outcomes.get(check.name), _nothing(check, values, is_empty=is_empty))
+        for check in suite.checks
+    ]
+
+
+def _rows(results: Iterable[ExpectationValidationResult]) -> int | None:
+    """Return how many rows the suite has looked at; None when no check of a column could be evaluated."""
+    counts = ((result.result or {}).get("element_count") for result in results)
+    return max((count for count in counts if count is not None), default=None)
+
+
+def _nothing(check: Check, values: Mapping[str, Any], *, is_empty: bool) -> str | None:
+    """Say why a check had nothing to look at; None when it had something."""
+    reasons = [reason for name, reason in check.of.items() if not values[name]]
+    return reasons[0] if reasons else "no rows" if is_empty else None
 
 
 def _expectation(check: Check, engine: sa.Engine, values: Mapping[str, Any]) -> Any:
@@ -129,15 +139,17 @@ def _name(result: ExpectationValidationResult) -> str | None:
     return str(config.meta["name"]) if config and config.meta else None
 
 
-def _checked(suite: Suite, check: Check, result: ExpectationValidationResult | None) -> Checked:
+def _checked(suite: Suite, check: Check, result: ExpectationValidationResult | None, nothing: str | None) -> Checked:
     known = (suite.name, check.name, check.severity.value)
     if result is None:
-        return Checked(*known, "errored", None, "no result")
+        return Checked(*known, Outcome.ERRORED, None, "no result")
     errors = [str(info.get("exception_message")) for info in _exceptions(result.exception_info)]
     if errors:
-        return Checked(*known, "errored", None, errors[0].partition("\n")[0][:500])  # the statement follows
+        return Checked(*known, Outcome.ERRORED, None, errors[0].partition("\n")[0][:500])  # the statement follows
     details = result.result or {}
-    return Checked(*known, "passed" if result.success else "failed", _observed(details), _told(details))
+    if result.success and nothing is not None:
+        return Checked(*known, Outcome.NO_DATA, None, nothing)
+    return Checked(*known, Outcome.PASSED if result.success else Outcome.FAILED, _observed(details), _told(details))
 
 
 def _exceptions(info: Any) -> list[dict[str, Any]]:

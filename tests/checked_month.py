@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
+from ops.monitoring.data_quality.checks import Outcome
 from ops.usage import UsageEvent
 from tasks.check_quality import check_quality
 from tasks.resources import administration, drop_database
@@ -81,8 +82,14 @@ def fill(engine: sa.Engine) -> None:
 
 
 def outcomes(results: list[Checked]) -> dict[str, str]:
-    """Return what did not pass."""
-    return {f"{result.suite}: {result.name}": result.outcome for result in results if result.outcome != "passed"}
+    """Return what failed or could not be evaluated."""
+    fine = (Outcome.PASSED, Outcome.NO_DATA)
+    return {f"{result.suite}: {result.name}": result.outcome for result in results if result.outcome not in fine}
+
+
+def unknown(results: list[Checked]) -> dict[str, str | None]:
+    """Return why some checks had no data."""
+    return {f"{r.suite}: {r.name}": r.detail for r in results if r.outcome is Outcome.NO_DATA}
 
 
 def check(engine: sa.Engine, *suites: str, now: datetime = NOW, tenant: str = "default") -> list[Checked]:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from ops.money import usd
 from ops.monitoring.alerts import Status
 from ops.monitoring.baselines import Pinned, Series, compared
+from ops.monitoring.data_quality.checks import Outcome
 from ops.monitoring.readings import Reading
 from ops.monitoring.rules.quality import QualitySample, evaluate
 from ops.monitoring.status import ago, ago_of, shortened
@@ -68,30 +69,38 @@ class CheckResult:
     suite: str
     name: str
     severity: str
-    outcome: str  # passed, failed, errored
+    outcome: str
     detail: str | None
     as_of: datetime
 
+    @property
+    def check(self) -> str:
+        """Its full name, as its alert has it."""
+        return f"{self.suite}/{self.name}"
+
 
 def check_rows(results: Sequence[CheckResult], every: timedelta, now: datetime) -> list[Row]:
-    """Say which checks did not pass when they ran last, and how many did."""
+    """Say which checks did not pass when they ran last, which had no data, and how many passed."""
     if not results:
         return [Row(Level.UNKNOWN, "", "the data were never checked")]
-    broken = [_check_row(result) for result in results if result.outcome != "passed"]
-    passed, last = len(results) - len(broken), max(result.as_of for result in results)
+    broken = [_check_row(result) for result in results if result.outcome in (Outcome.FAILED, Outcome.ERRORED)]
+    unknown = [result.check for result in results if result.outcome == Outcome.NO_DATA]
+    nothing = [Row(Level.UNKNOWN, f"{len(unknown):,} had no data", shortened(", ".join(unknown)))] if unknown else []
+    passed, last = sum(result.outcome == Outcome.PASSED for result in results), max(each.as_of for each in results)
     is_late = now - last >= LATE_AFTER * every
     when = f"{ago_of(last, every, now)}: how they are now is unknown" if is_late else ago(last, now)
-    facts = {"passed": passed, "checks": len(results), "as_of": last}
+    facts = {"passed": passed, "no_data": len(unknown), "checks": len(results), "as_of": last}
     text = f"{passed:,} of {len(results):,} passed, {when}"
-    return [*broken, Row(Level.UNKNOWN if is_late else Level.OK, "", text, facts, stays=True)]
+    level = Level.UNKNOWN if is_late else Level.OK if passed else Level.NONE
+    return [*broken, *nothing, Row(level, "", text, facts, stays=True)]
 
 
 def _check_row(result: CheckResult) -> Row:
     """One that could not be evaluated is a warning, whatever it would have told."""
-    level = Level(result.severity) if result.outcome == "failed" else Level.WARNING
+    level = Level(result.severity) if result.outcome == Outcome.FAILED else Level.WARNING
     text = f"{result.outcome}: {shortened(result.detail)}" if result.detail else result.outcome
-    check, facts = f"{result.suite}/{result.name}", {"outcome": result.outcome, "as_of": result.as_of}
-    return Row(level, check, text, facts, alert=f"data_quality check:{check}")
+    facts = {"outcome": result.outcome, "as_of": result.as_of}
+    return Row(level, result.check, text, facts, alert=f"data_quality check:{result.check}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from ops.monitoring.rules.cache import CacheSample
 from ops.monitoring.rules.latency import LatencySample
 from ops.monitoring.rules.prices import PriceSample
 from ops.monitoring.rules.reconciliation import BillSample
-from ops.monitoring.rules.silence import SourceSample
+from ops.monitoring.rules.silence import SourceSample, together
 from ops.monitoring.rules.spend import Drivers, SpendSample
 from ops.proportions import Share
 from ops.window import Window, floor_day, floor_hour
@@ -122,7 +122,7 @@ def silence(connection: sa.Connection, tenant: str, now: datetime, limits: Alert
         .where(known.tenant_id == tenant, sa.or_(known.silent_after_minutes.is_not(None), is_open))
         .order_by(known.source)
     )
-    return [source_sample(row, now) for row in rows]
+    return together(source_sample(row, now) for row in rows)
 
 
 def source_sample(row: sa.Row[Any], now: datetime) -> SourceSample:

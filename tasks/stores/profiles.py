@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from ops.monitoring.data_quality.traffic import HISTORY
+from ops.monitoring.data_quality.traffic import FEWEST_SIZED, HISTORY
 from ops.window import Window, floor_day
 from tasks.stores import usage
 from tasks.stores.sql import statement
@@ -43,14 +43,32 @@ def refresh(connection: sa.Connection, tenant: str, now: datetime) -> list[datet
 def watched_hours(connection: sa.Connection, tenant: str, span: Window) -> dict[str, dict[datetime, int]]:
     """Return the events by full hour of every source that is watched; those loaded by hand have no rhythm."""
     known, watched = event_profiles.c, ingest_sources.c
+    inside = (known.hour >= span.start, known.hour < span.end)
+    its_own = (watched.tenant_id == known.tenant_id, watched.source == known.source)
     rows = connection.execute(
-        sa.select(known.source, known.hour, sa.func.sum(known.events))
-        .join(ingest_sources, sa.and_(watched.tenant_id == known.tenant_id, watched.source == known.source))
-        .where(known.tenant_id == tenant, watched.silent_after_minutes.is_not(None))
-        .where(known.hour >= span.start, known.hour < span.end)
-        .group_by(known.source, known.hour)
+        sa.select(watched.source, known.hour, sa.func.sum(known.events))
+        .outerjoin_from(ingest_sources, event_profiles, sa.and_(*its_own, *inside))
+        .where(watched.tenant_id == tenant, watched.silent_after_minutes.is_not(None))
+        .group_by(watched.source, known.hour)
     )
     found: dict[str, dict[datetime, int]] = {}
     for source, hour, events in rows:
-        found.setdefault(source, {})[hour] = int(events)
+        hours = found.setdefault(source, {})
+        if hour is not None:
+            hours[hour] = int(events)
     return found
+
+
+def sized(connection: sa.Connection, tenant: str, past: Window, now: datetime) -> list[str]:
+    """Name the sources whose sizes can be compared: they brought enough in `past`, and since."""
+    known = event_profiles.c
+    counts = (sa.func.sum(known.events).filter(side) for side in (known.hour < past.end, known.hour >= past.end))
+    return list(
+        connection.execute(
+            sa.select(known.source)
+            .where(known.tenant_id == tenant, known.hour >= past.start, known.hour < now)
+            .group_by(known.source)
+            .having(*(count >= FEWEST_SIZED for count in counts))
+            .order_by(known.source)
+        ).scalars()
+    )

@@ -30,7 +30,7 @@ def save(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
     if not rows:
         return
     new = insert(quality_checks)
-    changed = {name: new.excluded[name] for name in ("severity", "outcome", "observed", "detail")}
+    changed = {name: new.excluded[name] for name in ("severity", "outcome", "observed", "detail", "told_by")}
     connection.execute(new.on_conflict_do_update(index_elements=_KEY, set_=changed), list(rows))
 
 
@@ -58,7 +58,7 @@ def results(connection: sa.Connection, tenant: str, now: datetime) -> list[Check
 def hold(connection: sa.Connection, tenant: str, use: Use, now: datetime) -> str | None:
     """Say which failed critical checks hold a use of the data; None when there are none.
 
-    One that failed and then could not be evaluated holds until it passes, as its alert does.
+    One that failed and then could not be evaluated, or had no data, holds until it passes, as its alert does.
     """
     under = suites_under(use)
     return hold_reason(
@@ -96,5 +96,6 @@ def samples(connection: sa.Connection, tenant: str, now: datetime, limits: Alert
 def _sample(check: str, row: sa.Row[Any]) -> CheckSample:
     return CheckSample(
         check=check, severity=row.severity, outcome=row.outcome, checked_at=row.as_of, detail=row.detail,
+        told_by=row.told_by,
         holds=tuple(sorted(SUITES[row.suite].carries)) if row.severity == Tier.CRITICAL else (),
     )  # fmt: skip

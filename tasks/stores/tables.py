@@ -191,7 +191,7 @@ quality_checks = sa.Table(
     sa.Column("tenant_id", sa.Text, primary_key=True), sa.Column("suite", sa.Text, primary_key=True),
     sa.Column("as_of", _TIME, primary_key=True), sa.Column("name", sa.Text, primary_key=True),
     sa.Column("severity", sa.Text, nullable=False), sa.Column("outcome", sa.Text, nullable=False),
-    sa.Column("observed", sa.Text), sa.Column("detail", sa.Text),
+    sa.Column("observed", sa.Text), sa.Column("detail", sa.Text), sa.Column("told_by", sa.Text),
 )  # fmt: skip
 
 event_profiles = sa.Table(

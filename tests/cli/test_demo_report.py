@@ -17,6 +17,7 @@ from cli.demo_story import Played, Story
 from cli.output import print_json
 from ops.cost.projection import DaySpend, Method, Projection, Spread
 from ops.monitoring.alerts import Alert, State, Summary, Tier
+from ops.monitoring.data_quality.checks import Outcome
 from ops.monitoring.slack_message import render, render_note
 from ops.window import Window
 from tasks.advance_rollout import start_rollout
@@ -43,9 +44,9 @@ ALERT = Alert(
     evidence={"cause": "requests, $144.00 more than normal"},
 )  # fmt: skip
 CHECKS = [
-    Checked("events", "vendor is known", "critical", "passed", None, None),
-    Checked("events", "status is known", "critical", "passed", None, None),
-    Checked("events", "model is known", "critical", "failed", "3", "3 of 9 are unknown"),
+    Checked("events", "vendor is known", "critical", Outcome.PASSED, None, None),
+    Checked("events", "status is known", "critical", Outcome.PASSED, None, None),
+    Checked("events", "model is known", "critical", Outcome.FAILED, "3", "3 of 9 are unknown"),
 ]
 
 
@@ -212,7 +213,7 @@ def test_report_prints_every_decision_and_takes_no_text_for_a_style(
 def test_report_takes_no_text_of_the_data_for_a_style(
     played: Played, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    odd = [Checked("events", "model is known", "critical", "failed", "1", "unexpected: ['[/red]', '[bold]x']")]
+    odd = [Checked("events", "model is known", "critical", Outcome.FAILED, "1", "unexpected: ['[/red]', '[bold]x']")]
     lines = printed(gather(replace(played, checks=odd, folder=tmp_path / "a [b] c")), capsys)
     assert "  failed model is known: unexpected: ['[/red]', '[bold]x']" in lines
     assert lines[-1].endswith(f"are in {tmp_path}/a [b] c")

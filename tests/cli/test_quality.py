@@ -13,10 +13,11 @@ import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
 from cli.main import watchkeeper
-from ops.errors import UnknownName
+from ops.errors import InvalidValue, UnknownName
+from ops.monitoring.data_quality import SUITES
 from tasks.settings import Settings
 from tasks.stores.tables import quality_checks
-from tests.hand_made import event, insert, load
+from tests.hand_made import event, insert, load, rows_of
 
 NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)
@@ -55,6 +56,36 @@ def test_check_of_a_past_day_looks_at_that(engine: sa.Engine) -> None:
     load(engine, [event(timedelta(0), now=datetime(2026, 3, 4, 13, tzinfo=UTC), event_id="twice")])
     assert quality("check", "--suite", "events", "--as-of", "2026-03-05").exit_code == 1
     assert quality("check", "--suite", "events", "--as-of", "2026-03-06").exit_code == 0
+
+
+def test_check_of_nothing_says_so_and_is_no_failure(engine: sa.Engine) -> None:
+    result = quality("check", "--suite", "traffic")
+    assert result.exit_code == 0
+    assert result.stdout.count("no data  ") == len(SUITES["traffic"].checks)
+    fresh = "no data  critical  traffic  events are fresh                                       no source is watched"
+    assert fresh in result.stdout
+    assert result.stdout.endswith("0 of 6 checks passed, 6 had no data\n")
+
+
+def test_check_of_nothing_is_no_data_in_json(engine: sa.Engine) -> None:
+    document = json.loads(quality("check", "--suite", "rollups", "--json").stdout)
+    assert {(check["outcome"], check["detail"]) for check in document["checks"]} == {("no_data", "no rows")}
+
+
+@pytest.mark.parametrize("command", ["check", "docs"])
+def test_time_to_come_is_refused_and_nothing_is_kept(engine: sa.Engine, command: str) -> None:
+    """It would stand as the latest, and counts of what each source usually brings would be dropped as too old."""
+    with pytest.raises(InvalidValue, match=r"^--as-of: '2\d{3}-\d\d-\d\dT00:00:00' is not at or before now, 2\d{3}-"):
+        quality(command, "--as-of", f"{NOW + 48 * HOUR:%Y-%m-%d}")
+    assert rows_of(engine, quality_checks) == []
+
+
+@pytest.mark.parametrize("folder", ["/proc/nope", "/proc", "file/site"])
+def test_docs_refuse_a_folder_that_cannot_be_written(engine: sa.Engine, tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidValue, match=rf"^--to: '.*{folder}' is not a folder that can be written: \w+"):
+        quality("docs", "--to", folder)
+    assert rows_of(engine, quality_checks) == []
 
 
 def test_docs_are_written_and_opened(

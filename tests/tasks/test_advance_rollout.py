@@ -148,9 +148,10 @@ def test_rollout_is_held_while_a_critical_check_of_its_data_fails(
     assert line.endswith(f": hold (pass): {reason}")
     assert rows_of(engine, t.rollouts)[0].reason == reason
     assert standing(engine) == ("running", 0, 25)
-    checked(engine, NOW + STAGE, "errored", detail="it took too long")
-    advance(engine, settings, NOW + STAGE)
-    assert rows_of(engine, t.rollouts)[0].reason == reason
+    for number, outcome in enumerate(("errored", "no_data")):
+        checked(engine, NOW + STAGE + number * MINUTE, outcome, detail="it said nothing")
+        advance(engine, settings, NOW + STAGE + number * MINUTE)
+        assert rows_of(engine, t.rollouts)[0].reason == reason
     serve(engine, NOW + HOUR, failures=20)
     advance(engine, settings, NOW + HOUR)
     assert standing(engine) == ("rolled_back", 1, 0)
@@ -161,6 +162,7 @@ def test_rollout_is_held_while_a_critical_check_of_its_data_fails(
     [
         pytest.param({"outcome": "passed"}, id="the check passes again"),
         pytest.param({"outcome": "errored", "name": "another"}, id="a check that was never evaluated says nothing"),
+        pytest.param({"outcome": "no_data", "name": "another"}, id="nor does one that never had data"),
         pytest.param({"outcome": "failed", "severity": "warning"}, id="a warning holds nothing"),
         pytest.param({"outcome": "failed", "suite": "prices", "name": "x"}, id="success rates do not rest on prices"),
         pytest.param({"outcome": "passed", "name": "another"}, id="the failed one is made no more"),

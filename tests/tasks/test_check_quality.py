@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 from ops.cost.overrides import PriceOverride
 from ops.errors import UnknownName
 from ops.monitoring.data_quality import SUITES
+from ops.monitoring.data_quality.checks import Outcome
 from ops.window import Window
 from tasks.check_quality import as_rows, check_quality, report_markdown, summary
 from tasks.load_file import load_file
@@ -20,15 +20,33 @@ from tasks.project_costs import project_costs
 from tasks.settings import Settings, Source
 from tasks.simulate_traffic import simulate
 from tasks.simulator import Traffic
+from tasks.stores import source_states
 from tasks.stores.tables import quality_checks, scores, usage_events
 from tasks.validate_suites import Checked
 from tasks.write_usage import Target
-from tests.checked_month import LATELY, bring, bring_lately, check, copied, fill, let_faults_in, outcomes, steady
+from tests.checked_month import (
+    LATELY,
+    bring,
+    bring_lately,
+    check,
+    copied,
+    fill,
+    let_faults_in,
+    outcomes,
+    steady,
+    unknown,
+)
 from tests.hand_made import DAY, HOUR, MIDNIGHT, MINUTE, MOMENT, NOW, event, insert, load, rows_of, score_row
 from tests.loaded_days import execute
 
-ALL = sum(len(suite.checks) for suite in SUITES.values())
-
+OF_WATCHED = [
+    f"traffic: {name}" for name in (
+        "events are fresh", "no source is silent while others speak", "no day of a source is missing",
+        "a source brings as many events as usual",
+    )
+]  # fmt: skip
+SIZES = "traffic: a source's requests are as large as usual"
+UNSIZED = "no source brought 1,000 events both in the last day and in the weeks before"
 
 TEN_TIMES = PriceOverride(
     contract="typed-wrong", vendor="openai", model="gpt-4o-mini", tier=None, start=NOW.date(), end=NOW.date() + 9 * DAY,
@@ -44,24 +62,51 @@ def test_checks_all_pass_on_a_clean_simulated_day(engine: sa.Engine, settings: S
     written = simulate(Traffic(seed=2, requests_per_hour=40), Window(MIDNIGHT - DAY, MIDNIGHT), tmp_path)
     source = Source(name="gateway", path=str(written.usage))
     load_file(Target(engine, settings.tenant), source, LogFile(str(written.usage)), NOW)
+    project_costs.fn(engine, settings, MIDNIGHT)
     results = check_quality.fn(engine, settings, MIDNIGHT)
     assert outcomes(results) == {}
+    assert unknown(results) == {**dict.fromkeys(OF_WATCHED, "no source is watched"), SIZES: UNSIZED}  # loaded by hand
     assert [(result.suite, result.name) for result in results] == [
         (suite.name, check.name) for suite in SUITES.values() for check in suite.checks
     ]
     assert next(result for result in results if result.name == "vendor is known").observed == str(written.requests)
     stored = rows_of(engine, quality_checks)
     assert {(row.suite, row.name): (row.as_of, row.outcome, row.severity) for row in stored} == {
-        (result.suite, result.name): (MIDNIGHT, "passed", result.severity) for result in results
+        (result.suite, result.name): (MIDNIGHT, result.outcome, result.severity) for result in results
     }
 
 
-def test_checks_of_nothing_pass(engine: sa.Engine) -> None:
-    """Where nothing is expected nothing is missing: a new installation pages nobody."""
-    load(engine, [event(timedelta(0)), event(DAY + MOMENT)])
+def test_checks_of_nothing_have_no_data(engine: sa.Engine) -> None:
+    """Where nothing is expected nothing is missing: a new installation pages nobody, and nobody says it is fine."""
+    load(engine, [event(-2 * HOUR)])
     load(engine, [event(HOUR, model="nobody-knows-it")], tenant="other")
     results = check(engine)
-    assert (len(results), outcomes(results)) == (ALL, {})
+    assert {result.outcome for result in results} == {Outcome.NO_DATA}
+    assert unknown(results) == {
+        **{f"{suite.name}: {each.name}": "no rows" for suite in SUITES.values() for each in suite.checks},
+        **dict.fromkeys(OF_WATCHED, "no source is watched"), SIZES: UNSIZED,
+    }  # fmt: skip
+    assert {row.outcome for row in rows_of(engine, quality_checks)} == {"no_data"}
+
+
+def test_checks_of_traffic_have_no_data_before_a_source_is_known(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        source_states.watch(connection, "default", [Source(name="gateway", kind="jsonl", path="x")], NOW)
+    bring(engine, "gateway", steady("gateway", MIDNIGHT - 13 * DAY, NOW))
+    results = check(engine, "traffic")
+    assert (outcomes(results), {*unknown(results)}) == ({}, {*OF_WATCHED, SIZES})
+    assert {reason for reason in unknown(results).values() if "two weeks" not in str(reason)} == {
+        "no watched source brought events in the last day of which it is known how many are usual", UNSIZED
+    }  # fmt: skip
+    bring(engine, "gateway", steady("gateway", MIDNIGHT - 15 * DAY, MIDNIGHT - 13 * DAY))
+    assert unknown(check(engine, "traffic")) == {SIZES: UNSIZED}
+
+
+def test_fault_outside_of_an_empty_window_is_a_failure(engine: sa.Engine) -> None:
+    """Nothing in the window is no data, unless what stands outside of it breaks the promise."""
+    load(engine, [event(-HOUR)])
+    execute(engine, "UPDATE watchkeeper.usage_events SET ingested_at = :now", now=NOW)
+    assert outcomes(check(engine, "events")) == {"events: no event is ahead of the clock": "failed"}
 
 
 def test_checks_see_the_first_moment_of_their_window(engine: sa.Engine) -> None:
@@ -80,7 +125,7 @@ def test_checks_repeated_are_stored_once_per_time(engine: sa.Engine) -> None:
     load(engine, [event(MINUTE)])
     check(engine, "events")
     rows = rows_of(engine, quality_checks, quality_checks.c.name == "vendor is known")
-    assert [(row.as_of, row.outcome, row.observed) for row in rows] == [(NOW, "passed", "1")]
+    assert [(row.as_of, row.outcome, row.observed, row.detail) for row in rows] == [(NOW, "passed", "1", None)]
     assert len(rows_of(engine, quality_checks)) == len(SUITES["events"].checks)
 
 
@@ -219,6 +264,20 @@ def test_fault_is_caught_by_exactly_the_check_that_names_it(
     assert outcomes(check(weeks)) == dict.fromkeys(named, "failed")
 
 
+def test_clean_day_leaves_no_check_without_data_but_that_of_sizes(weeks: sa.Engine) -> None:
+    bring_lately(weeks)
+    project_costs.fn(weeks, Settings(), NOW)
+    assert unknown(check(weeks)) == {SIZES: UNSIZED}  # 120 events a day of each source
+
+
+def test_inputs_of_other_sizes_are_caught_where_there_are_enough(weeks: sa.Engine) -> None:
+    bring_lately(weeks)
+    bring(weeks, "gateway", [event(HOUR, input_tokens=5000) for _ in range(1000)])
+    results = check(weeks, "traffic")
+    assert outcomes(results)[SIZES] == "failed"
+    assert unknown(results) == {}
+
+
 def test_what_was_found_is_told_in_words(weeks: sa.Engine) -> None:
     silent_source(weeks)
     told = {result.name: result.detail for result in check(weeks, "traffic")}
@@ -253,20 +312,22 @@ def test_price_that_was_wrong_is_none_once_it_is_put_right(weeks: sa.Engine) -> 
 # What people see
 
 
-PASSED = Checked("events", "vendor is known", "critical", "passed", "5", None)
-ERRORED = Checked("events", "odd", "critical", "errored", None, "no result")
-FAILED = Checked("traffic", "bad", "warning", "failed", "5", "a|b: 3 rows break it")
+NOTHING = Checked("prices", "dear", "critical", Outcome.NO_DATA, None, "no rows")
+PASSED = Checked("events", "vendor is known", "critical", Outcome.PASSED, "5", None)
+ERRORED = Checked("events", "odd", "critical", Outcome.ERRORED, None, "no result")
+FAILED = Checked("traffic", "bad", "warning", Outcome.FAILED, "5", "a|b: 3 rows break it")
 
 
 def test_report_shows_what_failed_first() -> None:
-    lines = report_markdown([PASSED, ERRORED, FAILED], NOW).splitlines()
+    lines = report_markdown([PASSED, NOTHING, ERRORED, FAILED], NOW).splitlines()
     assert lines[0] == "# Data quality, as of 2026-03-05 12:00 UTC"
     assert lines[4:] == [
         r"| ❌ failed | warning | traffic | bad | 5 | a\|b: 3 rows break it |",
         "| ⚠️ errored | critical | events | odd |  | no result |",
+        "| ❔ no data | critical | prices | dear |  | no rows |",
         "| ✅ passed | critical | events | vendor is known | 5 |  |",
     ]
-    assert Counter(line.replace(r"\|", "").count("|") for line in lines[2:]) == {7: 5}
+    assert Counter(line.replace(r"\|", "").count("|") for line in lines[2:]) == {7: 6}
     assert as_rows([PASSED])[0] == ("passed", "critical", "events", "vendor is known", "5", "")
 
 
@@ -274,3 +335,4 @@ def test_summary_names_what_did_not_pass() -> None:
     assert summary([PASSED, FAILED, ERRORED]) == (
         "1 of 3 checks passed; not: traffic: bad (failed), events: odd (errored)"
     )
+    assert summary([NOTHING, FAILED, NOTHING]) == "0 of 3 checks passed, 2 had no data; not: traffic: bad (failed)"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,18 @@ def test_docs_are_pages_with_every_check(engine: sa.Engine, settings: Settings, 
     assert (tmp_path / "site" / "index.html").is_file()
     assert len(pages) == 1
     assert [check.name for check in SUITES["rollups"].checks if check.name not in pages[0].read_text()] == []
+
+
+def test_docs_need_nothing_from_elsewhere(engine: sa.Engine, settings: Settings, tmp_path: Path) -> None:
+    load(engine, [event(HOUR, event_id="twice"), event(2 * HOUR, event_id="twice")])
+    check_quality.fn(engine, settings, NOW, ["events", "traffic"], docs=tmp_path)
+    pages = {page.relative_to(tmp_path): page.read_text() for page in tmp_path.rglob("*.html")}
+    assert len(pages) == 1 + 2 + 2  # the index, what is promised and what came of it
+    found = [address for text in pages.values() for address in re.findall(r"(?:https?:)?//[\w.-]+", text)]
+    assert (found, [name for name, text in pages.items() if "<script" in text]) == ([], [])
+    for name, text in pages.items():
+        linked = re.findall(r'href="([^#"]+)"', text)
+        assert (linked != [], [link for link in linked if not (tmp_path / name.parent / link).is_file()]) == (True, [])
 
 
 def test_docs_hold_no_text_of_rows(lax: sa.Engine, settings: Settings, tmp_path: Path) -> None:

@@ -23,6 +23,20 @@ class Kind(StrEnum):
     FINDINGS = "findings"  # a statement of ours that must return no row; `query` is its name
 
 
+class Outcome(StrEnum):
+    """What came of a check: one that could not be evaluated, or had nothing to look at, has said nothing."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERRORED = "errored"
+    NO_DATA = "no_data"
+
+    @property
+    def words(self) -> str:
+        """The outcome as people read it."""
+        return self.value.replace("_", " ")
+
+
 class Use(StrEnum):
     """What rests on data, and is held while a critical check of that data fails."""
 
@@ -39,6 +53,7 @@ class Check:
     kind: Kind
     params: Mapping[str, Json] = field(default_factory=dict)
     severity: Tier = Tier.CRITICAL
+    of: Mapping[str, str] = field(default_factory=dict)  # the lists that a statement is about: why, when one is empty
 
     @property
     def kwargs(self) -> dict[str, Json]:
@@ -93,9 +108,12 @@ def at_most(name: str, part: str, whole: str, severity: Tier = Tier.WARNING) -> 
     return Check(name, None, Kind.ORDERED, params, severity)
 
 
-def no_findings(name: str, query: str, severity: Tier = Tier.CRITICAL) -> Check:
-    """Promise that a statement returns no row; each that it returns has a text `finding` for people."""
-    return Check(name, None, Kind.FINDINGS, {"query": query}, severity)
+def no_findings(name: str, query: str, severity: Tier = Tier.CRITICAL, of: Mapping[str, str] | None = None) -> Check:
+    """Promise that a statement returns no row; each that it returns has a text `finding` for people.
+
+    Where one of the lists `of` that it is about is empty, it has looked at nothing, for the reason given.
+    """
+    return Check(name, None, Kind.FINDINGS, {"query": query}, severity, of or {})
 
 
 def hold_reason(broken: Iterable[Broken]) -> str | None:

@@ -8,7 +8,8 @@ volume.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,22 +21,37 @@ from ops.window import floor_day, floor_hour
 HISTORY = timedelta(days=30)  # four weeks before yesterday, and a little
 FEWEST_DUE = 20  # that many events expected and none seen: by chance once in e^20
 FEWEST_COUNTED = 100  # below it a share of the volume says nothing
+FEWEST_SIZED = 1000  # on either side, to compare sizes
 LONGEST_SILENCE = timedelta(hours=72)  # a source that brings less in it has no rhythm to hold it to
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _SPREADS = 4 * 1.4826  # of median absolute deviations: four sigmas
+
+FRESH, SILENT = "events are fresh", "no source is silent while others speak"
+_WATCHED = {"watched": "no source is watched"}
+_UNUSUAL = "of no watched source it is known what it usually brings: that takes two weeks of it"
+_UNCOUNTED = "no watched source brought events in the last day of which it is known how many are usual"
+_UNSIZED = f"no source brought {FEWEST_SIZED:,} events both in the last day and in the weeks before"
 
 TRAFFIC = Suite(
     "traffic",
     (
         between("events", 1, 10**12),
-        no_findings("events are fresh", "traffic_stale"),
-        no_findings("no source is silent while others speak", "traffic_silent"),
-        no_findings("no day of a source is missing", "traffic_missing_days", Tier.WARNING),
-        no_findings("a source brings as many events as usual", "traffic_volume", Tier.WARNING),
-        no_findings("a source's requests are as large as usual", "traffic_shift", Tier.WARNING),
+        no_findings(FRESH, "traffic_stale", of={**_WATCHED, "whole_since": _UNUSUAL}),
+        no_findings(SILENT, "traffic_silent", of={**_WATCHED, "due_sources": _UNUSUAL}),
+        no_findings(
+            "no day of a source is missing", "traffic_missing_days", Tier.WARNING,
+            of={**_WATCHED, "daily_sources": _UNUSUAL},
+        ),
+        no_findings(
+            "a source brings as many events as usual", "traffic_volume", Tier.WARNING,
+            of={**_WATCHED, "volume_sources": _UNCOUNTED},
+        ),
+        no_findings(
+            "a source's requests are as large as usual", "traffic_shift", Tier.WARNING, of={"sized_sources": _UNSIZED}
+        ),
     ),
     frozenset(Use),
-)
+)  # fmt: skip
 
 Hours = Mapping[datetime, int]  # events by full UTC hour; absent: none
 
@@ -78,6 +94,29 @@ def _due_since(hours: Hours, now: datetime) -> datetime | None:
             return None
         expected += usual.centre or 0.0
     return hour if expected >= FEWEST_DUE else None
+
+
+def dead(sources: Mapping[str, Hours], due: Sequence[Due], silent: Collection[str]) -> list[str]:
+    """Name the sources that owe events, where each is known to be silent: its alert tells why nothing comes.
+
+    Where one of them is loaded and brings nothing, that is nobody's alert but the checks': none is named.
+    """
+    owe = {each.source for each in due if each.source is not None and max(sources[each.source]) < each.since}
+    concerned = owe or sources.keys()
+    return sorted(concerned) if concerned <= set(silent) else []
+
+
+def daily(sources: Mapping[str, Hours], now: datetime) -> list[str]:
+    """Name the sources that lacked something if one of the last 14 days were missing: the same days before had some."""
+    return [source for source, hours in sources.items() if _is_daily(hours, floor_day(now))]
+
+
+def _is_daily(hours: Hours, today: datetime) -> bool:
+    days: Counter[datetime] = Counter()
+    for hour, events in hours.items():
+        days[floor_day(hour)] += events
+    before = [(today - (k + 7) * _DAY, today - (k + 14) * _DAY) for k in range(1, 15)]
+    return any(min(days[day] for day in pair) >= FEWEST_DUE for pair in before)
 
 
 def volumes(sources: Mapping[str, Hours], now: datetime) -> list[Volume]:

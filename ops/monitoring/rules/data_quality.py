@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ops.monitoring.alerts import Condition, Json, Status, Summary, Tier
+from ops.monitoring.data_quality.checks import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,16 +18,20 @@ class CheckSample:
 
     check: str  # suite/name
     severity: str
-    outcome: str | None  # passed, failed, errored
+    outcome: str | None
     checked_at: datetime
     detail: str | None = None
+    told_by: str | None = None  # the alert that tells of the cause
     holds: tuple[str, ...] = ()  # what does not go on while it fails
 
 
 def evaluate(sample: CheckSample) -> Condition:
-    """Breach when the check failed; one that could not be evaluated has said nothing."""
-    failed = sample.outcome == "failed"
-    unknown = sample.outcome == "errored"
+    """Breach when the check failed, unless another alert tells of the cause.
+
+    One that could not be evaluated, or had nothing to look at, has said nothing.
+    """
+    failed = sample.outcome == Outcome.FAILED and sample.told_by is None
+    unknown = sample.told_by is not None or sample.outcome in (Outcome.ERRORED, Outcome.NO_DATA)
     return Condition(
         rule="data_quality",
         key=f"check:{sample.check}",
@@ -35,9 +40,13 @@ def evaluate(sample: CheckSample) -> Condition:
         value=float(failed),
         limit=0.0,
         unit="failures",
-        summary=Summary("Data check", f"{sample.outcome or 'no longer made'}: {sample.check}", "none"),
+        summary=Summary("Data check", f"{_words(sample.outcome)}: {sample.check}", "none"),
         evidence=_evidence(sample) if failed else {},
     )
+
+
+def _words(outcome: str | None) -> str:
+    return "no longer made" if outcome is None else outcome.replace("_", " ")
 
 
 def _evidence(sample: CheckSample) -> dict[str, Json]:

@@ -1,17 +1,20 @@
 """A configured source without a successful load for as long as its settings allow: all other rules judge without it.
 
-One that is loaded and has nothing new is not silent: there may be no traffic.
+One that is loaded and has nothing new is not silent: there may be no traffic. Where nothing tries to load several
+since the same time, one of them tells of all.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from ops.monitoring.alerts import Condition, Json, Status, Summary, Tier
 
 CRITICAL_AFTER = 4  # times the limit
-_MINUTE = timedelta(minutes=1)
+ONE_RUN = timedelta(minutes=10)  # in which a run tries all of its sources, one after the other
+_ZERO, _MINUTE = timedelta(0), timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,34 +29,65 @@ class SourceSample:
     last_success_at: datetime | None = None
     failures: int = 0  # tries in a row
     last_error: str | None = None
+    told_by: str | None = None  # the source whose alert tells of this one too
+    tells_of: tuple[str, ...] = ()
 
     @property
     def silent_since(self) -> datetime:
         """The last success; of a source that never had one since it is watched, the time when watching began."""
         return max(self.last_success_at or self.watched_since, self.watched_since)
 
+    @property
+    def silent(self) -> timedelta:
+        """For how long it is."""
+        return max(self.now - self.silent_since, _ZERO)
+
+    @property
+    def tier(self) -> Tier | None:
+        """How grave its silence is: from its limit on a warning, critical from four times that."""
+        if self.limit is None or self.silent < self.limit:
+            return None
+        return Tier.WARNING if self.silent < CRITICAL_AFTER * self.limit else Tier.CRITICAL
+
+
+def together(samples: Iterable[SourceSample]) -> list[SourceSample]:
+    """Let one tell of all that nothing tries to load since the same time: that whose limit was over first.
+
+    It stays the same one for as long as nothing tries; one that is tried and fails tells of itself.
+    """
+    found = list(samples)
+    untried = sorted((each for each in found if each.tier and not each.failures), key=lambda each: each.silent_since)
+    groups: list[list[SourceSample]] = []
+    for each in untried:
+        if groups and each.silent_since - groups[-1][-1].silent_since <= ONE_RUN:
+            groups[-1].append(each)
+        else:
+            groups.append([each])
+    told = {each.source: each for group in groups for each in _group(group)}
+    return [told.get(each.source, each) for each in found]
+
+
+def _group(group: list[SourceSample]) -> list[SourceSample]:
+    first, *others = sorted(group, key=lambda each: (each.silent_since + (each.limit or _ZERO), each.source))
+    names = tuple(sorted(other.source for other in others))
+    return [replace(first, tells_of=names), *(replace(other, told_by=first.source) for other in others)]
+
 
 def evaluate(sample: SourceSample) -> Condition:
-    """Breach when a source is silent for its limit; critical from four times that."""
-    silent = max(sample.now - sample.silent_since, timedelta(0))
-    tier = _tier(silent, sample.limit)
+    """Breach when a source is silent; of one that another tells of nothing more is said."""
+    tier = sample.tier if sample.told_by is None else None
+    status = Status.OK if sample.tier is None else Status.INSUFFICIENT_DATA if sample.told_by else Status.BREACH
     return Condition(
         rule="silence",
         key=f"source:{sample.source}",
-        status=Status.BREACH if tier else Status.OK,
+        status=status,
         tier=tier,
-        value=round(silent / _MINUTE, 1),
+        value=round(sample.silent / _MINUTE, 1),
         limit=sample.limit / _MINUTE if sample.limit is not None else None,
         unit="minutes",
-        summary=_summary(sample, is_silent=tier is not None),
+        summary=_summary(sample, is_silent=sample.tier is not None),
         evidence=_evidence(sample),
     )
-
-
-def _tier(silent: timedelta, limit: timedelta | None) -> Tier | None:
-    if limit is None or silent < limit:
-        return None
-    return Tier.WARNING if silent < CRITICAL_AFTER * limit else Tier.CRITICAL
 
 
 def _summary(sample: SourceSample, *, is_silent: bool) -> Summary:
@@ -73,7 +107,8 @@ def _evidence(sample: SourceSample) -> dict[str, Json]:
     if sample.last_success_at is not None:
         facts["last_success"] = _time(sample.last_success_at)
     if sample.failures == 0:
-        return {"cause": "nothing tried to load it: does ingest-usage run, and every shard?", **facts}
+        also = {"also": ", ".join(sample.tells_of)} if sample.tells_of else {}
+        return {"cause": "nothing tried to load it: does ingest-usage run, and every shard?", **also, **facts}
     return {**facts, "last_error": sample.last_error}
 
 

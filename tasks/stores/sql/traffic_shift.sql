@@ -4,13 +4,10 @@ WITH sizes AS (
     SELECT source, size, coalesce(sum(events) FILTER (WHERE hour >= :first_hour), 0) AS present,
            coalesce(sum(events) FILTER (WHERE hour < :first_hour), 0) AS past
       FROM watchkeeper.event_profiles
-     WHERE tenant_id = :tenant AND hour >= :history AND hour < :now
+     WHERE tenant_id = :tenant AND source = ANY(CAST(:sized_sources AS text[])) AND hour >= :history AND hour < :now
      GROUP BY source, size
 ), enough AS (
-    SELECT source, sum(present) AS present, sum(past) AS past
-      FROM sizes
-     GROUP BY source
-    HAVING sum(present) >= 1000 AND sum(past) >= 1000
+    SELECT source, sum(present) AS present, sum(past) AS past FROM sizes GROUP BY source
 ), shares AS (
     SELECT source, greatest(s.present, 0.5) / e.present AS present, greatest(s.past, 0.5) / e.past AS past
       FROM sizes AS s JOIN enough AS e USING (source)

@@ -219,6 +219,15 @@ def test_failed_checks_have_their_severity_and_errored_ones_are_warnings() -> No
     ]
 
 
+def test_checks_without_data_are_counted_and_not_fine() -> None:
+    nothing = [result(name, "no_data", suite="traffic", detail="no source is watched") for name in ("fresh", "silent")]
+    [unknown, passed] = check_rows([*nothing, result("rows", "passed")], HOUR, NOW)
+    assert told(unknown) == ("unknown", "2 had no data", "traffic/fresh, traffic/silent")
+    assert told(passed) == ("ok", "", "1 of 3 passed, 60 min ago")
+    assert (passed.facts["passed"], passed.facts["no_data"]) == (1, 2)
+    assert [row.level for row in check_rows(nothing, HOUR, NOW)] == ["unknown", "none"]
+
+
 def test_rows_name_the_alert_that_says_the_same() -> None:
     assert check_rows(FAULTY, HOUR, NOW)[0].alert == "data_quality check:events/ids"
     [score] = score_rows([QualitySample("thumb", 0.4, 100, PINNED)])

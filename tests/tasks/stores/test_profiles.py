@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -39,10 +40,22 @@ def test_profiles_of_dropped_days_stay_until_they_are_old(engine: sa.Engine) -> 
 
 def test_watched_hours_are_those_of_watched_sources(engine: sa.Engine) -> None:
     with engine.begin() as connection:
-        source_states.watch(connection, "default", [Source(name="log", kind="jsonl", path="x")], NOW)
+        sources = [Source(name=name, kind="jsonl", path="x") for name in ("log", "mute")]
+        source_states.watch(connection, "default", sources, NOW)
     rows = [("log", 4, 7, HOUR), ("log", -1, 2, HOUR), ("log", 4, 1, DAY), ("by-hand", 4, 9, HOUR)]
     names = ("source", "size", "events")
     insert(engine, event_profiles, [{**dict(zip(names, row[:3], strict=True)), "hour": NOW - row[3]} for row in rows])
     with engine.connect() as connection:
         found = profiles.watched_hours(connection, "default", Window(NOW - 2 * HOUR, NOW))
-    assert found == {"log": {NOW - HOUR: 7 + 2}}
+    assert found == {"log": {NOW - HOUR: 7 + 2}, "mute": {}}
+
+
+def test_sized_sources_brought_enough_before_and_since(engine: sa.Engine) -> None:
+    def brought(source: str, before: int, since: int) -> list[dict[str, Any]]:
+        hours = ((NOW - 2 * DAY, before), (NOW - DAY, since))
+        return [{"source": source, "size": 4, "hour": hour, "events": events} for hour, events in hours]
+
+    insert(engine, event_profiles, [*brought("b", 1000, 1000), *brought("a", 5000, 5000), *brought("new", 999, 9000),
+                                    *brought("gone", 9000, 999)])  # fmt: skip
+    with engine.connect() as connection:
+        assert profiles.sized(connection, "default", Window(NOW - 3 * DAY, NOW - DAY), NOW) == ["a", "b"]

@@ -17,7 +17,7 @@ from tests.hand_made import DAY, HOUR, MINUTE, NOW, rows_of
 
 def outcome(**changes: Any) -> dict[str, Any]:
     usual = {"suite": "events", "as_of": NOW, "name": "status is known", "severity": "critical", "outcome": "failed"}
-    return {"tenant_id": "default", "observed": "0", "detail": None, **usual, **changes}
+    return {"tenant_id": "default", "observed": "0", "detail": None, "told_by": None, **usual, **changes}
 
 
 def save(engine: sa.Engine, *rows: dict[str, Any]) -> None:
@@ -64,6 +64,8 @@ def test_latest_are_each_suites_last_run_up_to_now(engine: sa.Engine) -> None:
         ({"severity": "warning"}, False, False),
         ({"outcome": "passed"}, False, False),
         ({"outcome": "errored"}, False, False),
+        ({"outcome": "no_data"}, False, False),
+        ({"told_by": "silence of gateway"}, True, True),
     ],
 )
 def test_failed_critical_check_holds_what_its_suite_carries(
@@ -80,11 +82,21 @@ def test_failed_critical_check_holds_what_its_suite_carries(
     [
         (["errored"], "data check failed: events: status is known (why)"),
         (["errored", "errored"], "data check failed: events: status is known (why)"),
+        (["no_data", "errored"], "data check failed: events: status is known (why)"),
+        (["no_data", "passed"], None),
         (["passed"], None),
         (["errored", "passed"], None),
         (["passed", "errored"], None),
     ],
-    ids=["not evaluated", "twice not evaluated", "passed", "not evaluated, passed", "passed, not evaluated"],
+    ids=[
+        "not evaluated",
+        "twice not evaluated",
+        "nothing to look at",
+        "something to look at",
+        "passed",
+        "not evaluated, passed",
+        "passed, not evaluated",
+    ],
 )
 def test_check_that_failed_holds_until_it_passes(engine: sa.Engine, later: list[str], reason: str | None) -> None:
     save(engine, outcome(as_of=NOW - DAY, detail="why"))
@@ -133,3 +145,14 @@ def test_failed_check_is_an_alert_of_its_own_until_it_passes(engine: sa.Engine, 
         "check:events/an event is stored once": "resolved",
         "check:traffic/status is known": "firing",
     }
+
+
+def test_check_without_data_neither_fires_nor_resolves(engine: sa.Engine, settings: Settings) -> None:
+    new = outcome(outcome="no_data", suite="prices")
+    save(engine, outcome(), new)
+    for number in range(2):
+        evaluate(engine, settings, number)
+    save(engine, outcome(as_of=NOW + 2 * MINUTE, outcome="no_data"))
+    for number in range(2, 6):
+        found = evaluate(engine, settings, number)
+    assert found == {"check:events/status is known": (Tier.CRITICAL, "firing")}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ops.monitoring.data_quality.traffic import Due, Hours, Volume, dues, volumes
+from ops.monitoring.data_quality.traffic import Due, Hours, Volume, daily, dead, dues, volumes
 
 NOW = datetime(2026, 3, 5, 12, 30, tzinfo=UTC)  # a Thursday
 TODAY, HOUR, DAY = NOW.replace(hour=0, minute=0), timedelta(hours=1), timedelta(days=1)
@@ -100,3 +100,44 @@ def test_volume_begins_after_a_missing_day() -> None:
 )
 def test_volume_is_not_judged_of(hours: Hours) -> None:
     assert volumes({"a": hours}, NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("sources", "silent", "named"),
+    [
+        pytest.param({"a": at(4)}, {"a"}, ["a"], id="the one that owes events is silent"),
+        pytest.param({"a": at(4)}, set(), [], id="it is loaded and brings nothing"),
+        pytest.param({"a": at(4), "b": at(4)}, {"a", "b"}, ["a", "b"], id="all that owe are silent"),
+        pytest.param({"a": at(4), "b": at(4)}, {"a"}, [], id="another one is loaded and brings nothing"),
+        pytest.param({"a": at(4), "b": NOW}, {"a"}, ["a"], id="the other one brings events"),
+        pytest.param({"a": at(4), "b": NOW}, {"a", "b"}, ["a"], id="the other one brought events until it fell silent"),
+    ],
+)
+def test_dead_sources_owe_events_and_are_all_silent(
+    sources: dict[str, datetime], silent: set[str], named: list[str]
+) -> None:
+    hours = {source: steady(20, until=until) for source, until in sources.items()}
+    assert dead(hours, dues(hours, NOW), silent) == named
+
+
+def test_small_sources_owe_events_together() -> None:
+    hours = {source: {hour: 1 for hour in steady(1) if hour.hour % 3 == k} for k, source in enumerate("abc")}
+    due = dues(hours, NOW)
+    assert due == [Due(None, at(12 - 20))]  # one an hour together; of each alone most hours have none
+    assert dead(hours, due, {*"abc"}) == [*"abc"]
+    assert dead(hours, due, {*"ab"}) == []
+
+
+@pytest.mark.parametrize(
+    ("hours", "is_daily"),
+    [
+        pytest.param(steady(1), True, id="24 events on each day"),
+        pytest.param(steady(1, days=15), True, id="known for 15 days: yesterday is held to two of them"),
+        pytest.param(steady(1, days=14), False, id="known for 14 days"),
+        pytest.param({at(3, TODAY - k * DAY): 19 for k in range(28)}, False, id="19 events on each day are too few"),
+        pytest.param({at(3, TODAY - k * 5 * DAY): 99 for k in range(6)}, False, id="never the same day of two weeks"),
+        pytest.param({}, False, id="never heard of"),
+    ],
+)
+def test_missing_day_is_noticed_of(hours: Hours, is_daily: bool) -> None:
+    assert daily({"a": hours}, NOW) == ["a"] * is_daily

@@ -25,6 +25,7 @@ def judge(**changes: Any) -> Condition:
         ("failed", "warning", Status.BREACH, Tier.WARNING),
         ("passed", "critical", Status.OK, None),
         ("errored", "critical", Status.INSUFFICIENT_DATA, None),
+        ("no_data", "critical", Status.INSUFFICIENT_DATA, None),
         (None, "info", Status.OK, None),
     ],
 )
@@ -47,8 +48,18 @@ def test_failure_says_when_what_and_what_is_held() -> None:
 
 @pytest.mark.parametrize(
     ("outcome", "words"),
-    [("passed", "passed: events/vendor is known"), (None, "no longer made: events/vendor is known")],
+    [
+        ("passed", "passed: events/vendor is known"),
+        ("no_data", "no data: events/vendor is known"),
+        (None, "no longer made: events/vendor is known"),
+    ],
 )
 def test_what_did_not_fail_has_no_evidence(outcome: str | None, words: str) -> None:
     condition = judge(outcome=outcome)
     assert (condition.evidence, condition.summary.value) == ({}, words)
+
+
+def test_failure_whose_cause_is_told_by_another_alert_tells_nothing() -> None:
+    condition = judge(told_by="silence of gateway")
+    assert (condition.status, condition.tier, condition.evidence) == (Status.INSUFFICIENT_DATA, None, {})
+    assert condition.summary.value == "failed: events/vendor is known"

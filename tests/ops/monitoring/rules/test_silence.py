@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from ops.monitoring.alerts import Policy, Reason, State, Status, Summary, Tier, Transition, step
 from ops.monitoring.rules import RULES
-from ops.monitoring.rules.silence import SourceSample, evaluate
+from ops.monitoring.rules.silence import SourceSample, evaluate, together
 from ops.monitoring.slack_message import as_text, render
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -104,6 +105,46 @@ def test_silence_of_a_source_that_nothing_tried_names_the_likely_cause() -> None
         "cause": "nothing tried to load it: does ingest-usage run, and every shard?",
         "failures": 0, "last_try": "2026-10-21 12:00 UTC",
     }  # fmt: skip
+
+
+def test_one_tells_of_all_that_nothing_tries_since_the_same_time() -> None:
+    """A loader that died is one cause; the one whose limit is over first tells of it, and remains the one that does."""
+    short, long = sample(90 * MINUTE, source="b", limit=30 * MINUTE), sample(85 * MINUTE, source="a")
+    first, second = together([long, short])
+    assert [(each.source, each.told_by, each.tells_of) for each in (first, second)] == [
+        ("a", "b", ()), ("b", None, ("a",))
+    ]  # fmt: skip
+    told, tells = evaluate(first), evaluate(second)
+    assert (told.status, told.tier, told.summary.value) == (
+        Status.INSUFFICIENT_DATA, None, "silent since 2026-11-20 10:35 UTC"
+    )  # fmt: skip
+    assert (tells.status, tells.tier, tells.evidence["also"]) == (Status.BREACH, Tier.WARNING, "a")
+    alone = replace(long, last_success_at=NOW - 59 * MINUTE)
+    assert together([alone, short]) == [alone, short]  # before, it tells of itself alone
+
+
+def silent_since(minutes: int, source: str, **changes: Any) -> SourceSample:
+    return sample(minutes * MINUTE, source=source, **changes)
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        pytest.param([silent_since(90, "a"), silent_since(101, "b")], id="they stopped more than ten minutes apart"),
+        pytest.param([silent_since(90, "a", failures=2), silent_since(90, "b")], id="one is tried and fails"),
+        pytest.param([silent_since(90, "a", failures=2), silent_since(90, "b", failures=2)], id="both are"),
+        pytest.param([silent_since(90, "a", limit=None), silent_since(90, "b")], id="one is configured no more"),
+        pytest.param([silent_since(0, "a"), silent_since(90, "b")], id="one is loaded again"),
+        pytest.param([], id="none at all"),
+    ],
+)
+def test_each_tells_of_itself_when(samples: list[SourceSample]) -> None:
+    assert together(samples) == samples
+
+
+def test_runs_that_took_long_are_one() -> None:
+    found = together(silent_since(90 + 10 * k, f"s{k}") for k in range(4))
+    assert [each.told_by for each in found] == ["s3", "s3", "s3", None]
 
 
 def follow(*measured: SourceSample) -> list[Transition]:
