@@ -21,7 +21,7 @@ from ops.monitoring.data_quality import SUITES, find
 from ops.monitoring.data_quality.checks import Outcome
 from ops.monitoring.data_quality.prices import PRICE_FACTOR
 from ops.monitoring.data_quality.projections import FRESH_HOURS, MOVE_FACTOR
-from ops.monitoring.data_quality.traffic import FEWEST_DUE, FRESH, HISTORY, SILENT, daily, dead, dues, volumes
+from ops.monitoring.data_quality.traffic import FEWEST_DUE, FRESH, HISTORY, SILENT, daily, dead, dues, heard, volumes
 from ops.plain_text import markdown_cell
 from ops.window import Window, floor_day, floor_hour
 from tasks.settings import Settings
@@ -68,12 +68,13 @@ def _values(connection: sa.Connection, settings: Settings, now: datetime) -> dic
     due, volume = dues(sources, now), volumes(sources, now)
     by_source = [each for each in due if each.source is not None]
     first_hour = floor_hour(now - _DAY)
+    whole_since = [str(each.since) for each in due if each.source is None]
     silent = [each.source for each in measures.silence(connection, tenant, now, settings.alerting) if each.tier]
     return {
         "tenant": tenant, "start": now - _DAY, "now": now, "history": history, "today": floor_day(now),
         "first_hour": first_hour, "end_hour": floor_hour(now) + _HOUR,
         "price_factor": PRICE_FACTOR, "fresh_hours": FRESH_HOURS, "move_factor": MOVE_FACTOR, "fewest_due": FEWEST_DUE,
-        "watched": list(sources), "whole_since": [str(each.since) for each in due if each.source is None],
+        "watched": list(sources), "whole_since": whole_since, "heard_or_due": whole_since or heard(sources, now),
         "due_sources": [each.source for each in by_source], "due_since": [str(each.since) for each in by_source],
         "dead": dead(sources, due, silent), "daily_sources": daily(sources, now),
         "volume_sources": [each.source for each in volume],

@@ -12,13 +12,14 @@ from sqlalchemy.dialects.postgresql import insert
 
 from ops.monitoring.alerts import Tier
 from ops.monitoring.data_quality import SUITES, suites_under
-from ops.monitoring.data_quality.checks import Broken, Use, hold_reason
+from ops.monitoring.data_quality.checks import Broken, Outcome, Use, hold_reason
 from ops.monitoring.data_quality.history import Past, Run, told_apart
+from ops.monitoring.data_quality.traffic import OF_WATCHED
 from ops.monitoring.quality_status import CheckResult
 from ops.monitoring.rules.data_quality import CheckSample
 from ops.window import Window
 from tasks.settings import Alerting
-from tasks.stores import alerts
+from tasks.stores import alerts, source_states
 from tasks.stores.sql import statement
 from tasks.stores.tables import quality_checks
 
@@ -63,7 +64,7 @@ def hold(connection: sa.Connection, tenant: str, use: Use, now: datetime) -> str
     under = suites_under(use)
     return hold_reason(
         Broken(row.suite, row.name, row.stands_detail)
-        for row in latest(connection, tenant, now)
+        for row in _asked(connection, tenant, now)
         if row.suite in under and row.severity == Tier.CRITICAL and row.stands == "failed"
     )
 
@@ -80,9 +81,17 @@ def history(connection: sa.Connection, tenant: str, window: Window) -> list[Past
     return [Past(suite, name, told_apart(Run(*row[2:]) for row in same)) for (suite, name), same in by_check]
 
 
+def _asked(connection: sa.Connection, tenant: str, now: datetime) -> list[sa.Row[Any]]:
+    """Return the latest outcomes, those of watched sources as long as one is watched: else nobody waits for them."""
+    rows = latest(connection, tenant, now)
+    if source_states.is_any_watched(connection, tenant):
+        return rows
+    return [row for row in rows if not (row.outcome == Outcome.NO_DATA and row.name in OF_WATCHED)]
+
+
 def samples(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[CheckSample]:  # noqa: ARG001
     """Sample every check of the last runs, and one that is made no more as long as its alert is open."""
-    found = {f"{row.suite}/{row.name}": row for row in latest(connection, tenant, now)}
+    found = {f"{row.suite}/{row.name}": row for row in _asked(connection, tenant, now)}
     opened = {
         key.removeprefix("check:") for rule, key in alerts.open_alerts(connection, tenant) if rule == "data_quality"
     }

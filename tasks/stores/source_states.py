@@ -50,6 +50,13 @@ def see(connection: sa.Connection, tenant: str, source: str, newest: datetime) -
     )
 
 
+def is_any_watched(connection: sa.Connection, tenant: str) -> bool:
+    """Tell whether any source is."""
+    known = ingest_sources.c
+    watches = sa.exists().where(known.tenant_id == tenant, known.silent_after_minutes.is_not(None))
+    return bool(connection.execute(sa.select(watches)).scalar_one())
+
+
 def watched(connection: sa.Connection, tenant: str) -> list[WatchedSource]:
     """Return the watched sources that have brought events, and how far each has been read."""
     known = ingest_sources.c

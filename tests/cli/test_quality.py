@@ -72,14 +72,6 @@ def test_check_of_nothing_is_no_data_in_json(engine: sa.Engine) -> None:
     assert {(check["outcome"], check["detail"]) for check in document["checks"]} == {("no_data", "no rows")}
 
 
-@pytest.mark.parametrize("command", ["check", "docs"])
-def test_time_to_come_is_refused_and_nothing_is_kept(engine: sa.Engine, command: str) -> None:
-    """It would stand as the latest, and counts of what each source usually brings would be dropped as too old."""
-    with pytest.raises(InvalidValue, match=r"^--as-of: '2\d{3}-\d\d-\d\dT00:00:00' is not at or before now, 2\d{3}-"):
-        quality(command, "--as-of", f"{NOW + 48 * HOUR:%Y-%m-%d}")
-    assert rows_of(engine, quality_checks) == []
-
-
 @pytest.mark.parametrize("folder", ["/proc/nope", "/proc", "file/site"])
 def test_docs_refuse_a_folder_that_cannot_be_written(engine: sa.Engine, tmp_path: Path, folder: str) -> None:
     (tmp_path / "file").write_text("")

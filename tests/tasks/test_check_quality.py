@@ -45,6 +45,7 @@ OF_WATCHED = [
         "a source brings as many events as usual",
     )
 ]  # fmt: skip
+FRESH = OF_WATCHED[0]
 SIZES = "traffic: a source's requests are as large as usual"
 UNSIZED = "no source brought 1,000 events both in the last day and in the weeks before"
 
@@ -94,12 +95,20 @@ def test_checks_of_traffic_have_no_data_before_a_source_is_known(engine: sa.Engi
         source_states.watch(connection, "default", [Source(name="gateway", kind="jsonl", path="x")], NOW)
     bring(engine, "gateway", steady("gateway", MIDNIGHT - 13 * DAY, NOW))
     results = check(engine, "traffic")
-    assert (outcomes(results), {*unknown(results)}) == ({}, {*OF_WATCHED, SIZES})
+    assert (outcomes(results), {*unknown(results)}) == ({}, {*OF_WATCHED, SIZES} - {FRESH})  # events do come
     assert {reason for reason in unknown(results).values() if "two weeks" not in str(reason)} == {
         "no watched source brought events in the last day of which it is known how many are usual", UNSIZED
     }  # fmt: skip
     bring(engine, "gateway", steady("gateway", MIDNIGHT - 15 * DAY, MIDNIGHT - 13 * DAY))
     assert unknown(check(engine, "traffic")) == {SIZES: UNSIZED}
+
+
+def test_events_are_not_known_to_be_fresh_where_none_came_lately_and_none_is_due(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        source_states.watch(connection, "default", [Source(name="gateway", kind="jsonl", path="x")], NOW)
+    for before, known in ((DAY, False), (HOUR + MOMENT, False), (HOUR, True)):
+        bring(engine, "gateway", [event(before)])
+        assert (FRESH not in unknown(check(engine, "traffic"))) is known
 
 
 def test_fault_outside_of_an_empty_window_is_a_failure(engine: sa.Engine) -> None:

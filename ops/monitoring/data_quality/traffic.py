@@ -29,6 +29,7 @@ _SPREADS = 4 * 1.4826  # of median absolute deviations: four sigmas
 FRESH, SILENT = "events are fresh", "no source is silent while others speak"
 _WATCHED = {"watched": "no source is watched"}
 _UNUSUAL = "of no watched source it is known what it usually brings: that takes two weeks of it"
+_UNHEARD = "nothing came in the last hour, and nothing is known to be due: that takes two weeks of a source"
 _UNCOUNTED = "no watched source brought events in the last day of which it is known how many are usual"
 _UNSIZED = f"no source brought {FEWEST_SIZED:,} events both in the last day and in the weeks before"
 
@@ -36,7 +37,7 @@ TRAFFIC = Suite(
     "traffic",
     (
         between("events", 1, 10**12),
-        no_findings(FRESH, "traffic_stale", of={**_WATCHED, "whole_since": _UNUSUAL}),
+        no_findings(FRESH, "traffic_stale", of={**_WATCHED, "heard_or_due": _UNHEARD}),
         no_findings(SILENT, "traffic_silent", of={**_WATCHED, "due_sources": _UNUSUAL}),
         no_findings(
             "no day of a source is missing", "traffic_missing_days", Tier.WARNING,
@@ -52,6 +53,7 @@ TRAFFIC = Suite(
     ),
     frozenset(Use),
 )  # fmt: skip
+OF_WATCHED = frozenset(check.name for check in TRAFFIC.checks if "watched" in check.of)
 
 Hours = Mapping[datetime, int]  # events by full UTC hour; absent: none
 
@@ -104,6 +106,12 @@ def dead(sources: Mapping[str, Hours], due: Sequence[Due], silent: Collection[st
     owe = {each.source for each in due if each.source is not None and max(sources[each.source]) < each.since}
     concerned = owe or sources.keys()
     return sorted(concerned) if concerned <= set(silent) else []
+
+
+def heard(sources: Mapping[str, Hours], now: datetime) -> list[str]:
+    """Name the sources that brought something in the last full hour, or since."""
+    since = floor_hour(now) - _HOUR
+    return [source for source, hours in sources.items() if any(hour >= since for hour in hours)]
 
 
 def daily(sources: Mapping[str, Hours], now: datetime) -> list[str]:

@@ -7,10 +7,12 @@ import sqlalchemy as sa
 
 from ops.monitoring.alerts import Tier
 from ops.monitoring.data_quality.checks import Use
+from ops.monitoring.data_quality.traffic import FRESH
 from ops.monitoring.rules.data_quality import CheckSample
 from tasks.evaluate_alerts import evaluate_alerts
-from tasks.settings import Alerting, Settings
+from tasks.settings import Alerting, Settings, Source
 from tasks.stores import quality_checks as store
+from tasks.stores import source_states
 from tasks.stores.tables import alerts, quality_checks
 from tests.hand_made import DAY, HOUR, MINUTE, NOW, rows_of
 
@@ -145,6 +147,26 @@ def test_failed_check_is_an_alert_of_its_own_until_it_passes(engine: sa.Engine, 
         "check:events/an event is stored once": "resolved",
         "check:traffic/status is known": "firing",
     }
+
+
+def test_failure_about_watched_sources_is_over_when_none_is_watched(engine: sa.Engine, settings: Settings) -> None:
+    """One that has no rows stands as it stood; of watched sources nobody waits for anything any more."""
+    log = [Source(name="log", kind="jsonl", path="x")]
+    names = ({"suite": "traffic", "name": FRESH}, {})
+    save(engine, *(outcome(**name) for name in names))
+    for number in range(2):
+        evaluate(engine, settings, number)
+    save(engine, *(outcome(**name, as_of=NOW + 2 * MINUTE, outcome="no_data") for name in names))
+    both = "data check failed: events: status is known; traffic: events are fresh"
+    for sources, number, held, state in ((log, 2, both, "firing"), ([], 6, both.partition(";")[0], "resolved")):
+        with engine.begin() as connection:
+            source_states.watch(connection, "default", sources, NOW)
+            assert store.hold(connection, "default", Use.PROMOTIONS, NOW + number * MINUTE) == held
+        for more in range(3):
+            found = evaluate(engine, settings, number + more)
+        assert {key: state for key, (_, state) in found.items()} == {
+            f"check:traffic/{FRESH}": state, "check:events/status is known": "firing",
+        }  # fmt: skip
 
 
 def test_check_without_data_neither_fires_nor_resolves(engine: sa.Engine, settings: Settings) -> None:
