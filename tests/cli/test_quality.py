@@ -62,8 +62,8 @@ def test_check_of_nothing_says_so_and_is_no_failure(engine: sa.Engine) -> None:
     result = quality("check", "--suite", "traffic")
     assert result.exit_code == 0
     assert result.stdout.count("no data  ") == len(SUITES["traffic"].checks)
-    fresh = "no data  critical  traffic  events are fresh                                       no source is watched"
-    assert fresh in result.stdout
+    words = " ".join(result.stdout.split())
+    assert "no data critical traffic events are fresh no source is watched" in words
     assert result.stdout.endswith("0 of 6 checks passed, 6 had no data\n")
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ops.monitoring.data_quality.traffic import Due, Hours, Volume, daily, dead, dues, volumes
+from ops.monitoring.data_quality.traffic import Due, Hours, Volume, daily, dead, dues, heard, volumes
 
 NOW = datetime(2026, 3, 5, 12, 30, tzinfo=UTC)  # a Thursday
 TODAY, HOUR, DAY = NOW.replace(hour=0, minute=0), timedelta(hours=1), timedelta(days=1)
@@ -141,3 +141,9 @@ def test_small_sources_owe_events_together() -> None:
 )
 def test_missing_day_is_noticed_of(hours: Hours, is_daily: bool) -> None:
     assert daily({"a": hours}, NOW) == ["a"] * is_daily
+
+
+def test_sources_are_heard_that_brought_something_since_the_last_full_hour() -> None:
+    last = {"a": at(12), "b": at(11), "c": at(10), "d": None}
+    hours: dict[str, Hours] = {name: {} if hour is None else {at(1): 5, hour: 1} for name, hour in last.items()}
+    assert heard(hours, NOW) == ["a", "b"]
