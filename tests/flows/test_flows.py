@@ -83,8 +83,12 @@ def test_flows_load_traffic_judge_it_and_show_artifacts(
     assert "| **Projected for the month** |" in page
     assert "data:image/png;base64," in page
 
-    assert {check.outcome for check in run("check-quality").result()} == {"passed"}
-    assert "| ✅ passed | critical | events | vendor is known |" in artifact(prefect_api, "data-quality")["data"]
+    checked = run("check-quality")
+    # Two days of a source are too few to know which days, how many events and which silence are usual of it.
+    assert checked.message == "41 of 44 checks passed, 3 had no data"
+    page = artifact(prefect_api, "data-quality")["data"]
+    assert "| ✅ passed | critical | events | vendor is known |" in page
+    assert "| ❔ no data | warning | traffic | no day of a source is missing |" in page
 
     shown = run("report-quality")
     assert shown.message.startswith("10 series: 0 fine, 0 below their baseline, 10 unknown; ")
