@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from great_expectations.render.view import DefaultJinjaPageView
+from great_expectations.render.view.view import DefaultJinjaPageView
 from jinja2 import ChoiceLoader, FileSystemLoader
 
 _VIEW = {"module_name": __name__, "class_name": "PlainPageView"}
@@ -20,7 +20,8 @@ class PlainPageView(DefaultJinjaPageView):
 
     def __init__(self, custom_styles_directory: str | None = None, custom_views_directory: str | None = None) -> None:
         super().__init__(custom_styles_directory, custom_views_directory)
-        self.env.loader = ChoiceLoader([FileSystemLoader(Path(__file__).parent), self.env.loader])
+        others = [self.env.loader] if self.env.loader else []
+        self.env.loader = ChoiceLoader([FileSystemLoader(Path(__file__).parent), *others])
 
 
 def site(folder: Path) -> dict[str, Any]:
