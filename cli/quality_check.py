@@ -12,7 +12,9 @@ from cli.times import TIME, checked_now
 from ops.monitoring.data_quality import SUITES
 from ops.monitoring.data_quality.checks import Outcome
 
-_COLOURS = {Outcome.FAILED: "red", Outcome.ERRORED: "magenta", Outcome.NO_DATA: "yellow", Outcome.PASSED: "green"}
+COLOURS: dict[str, str] = {
+    Outcome.FAILED: "red", Outcome.ERRORED: "magenta", Outcome.NO_DATA: "yellow", Outcome.PASSED: "green"
+}  # fmt: skip
 
 
 @click.command("check")
@@ -41,7 +43,7 @@ def command(suites: tuple[str, ...], as_of: datetime | None, as_json: bool) -> N
     if as_json:
         print_json({"as_of": now, "checks": [asdict(result) for result in results]})
     else:
-        colours = {outcome.words: colour for outcome, colour in _COLOURS.items()}
+        colours = {outcome.words: COLOURS[outcome] for outcome in Outcome}
         rows = as_rows(results)
         print_table("", COLUMNS, ((coloured(name, colours[name]), *rest) for name, *rest in rows))
         say(summary(results))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.output import as_json, coloured, print_json, print_table, say
+from cli.quality_check import COLOURS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from ops.monitoring.data_quality.history import Past
 
-_COLOURS = {"passed": "green", "failed": "red"}
 _CHECKS = ("Outcome", "Since", "Severity", "Suite", "Check", "Runs#", "Came out", "Changes#")
 _SPANS = ("Suite", "Check", "Outcome", "From", "To", "Runs#", "Observed", "What")
 
@@ -67,7 +67,7 @@ def _meant(past: Sequence[Past], check: str) -> list[Past]:
 
 
 def _row(past: Past) -> tuple[object, ...]:
-    counts = ", ".join(f"{n:,} {outcome}" for outcome, n in past.outcomes.most_common())
+    counts = ", ".join(f"{n:,} {_words(outcome)}" for outcome, n in past.outcomes.most_common())
     present = past.present
     return (
         _outcome(present.outcome), f"{present.since:%Y-%m-%d %H:%M}", present.last.severity, past.suite, past.name,
@@ -85,7 +85,11 @@ def _span_rows(found: Sequence[Past]) -> Iterator[tuple[object, ...]]:
 
 
 def _outcome(outcome: str) -> Text:
-    return coloured(outcome, _COLOURS.get(outcome, "yellow"))
+    return coloured(_words(outcome), COLOURS.get(outcome, "dim"))
+
+
+def _words(outcome: str) -> str:
+    return outcome.replace("_", " ")
 
 
 def _document(past: Past) -> dict[str, Any]:

@@ -114,9 +114,11 @@ def test_history_shows_what_does_not_pass_first(engine: sa.Engine) -> None:
     ran(engine, "passed", "passed", "passed")
     ran(engine, "failed", "passed", "failed", name="tokens")
     ran(engine, "errored", name="silence", suite="traffic")
+    ran(engine, "no_data", name="freshness", suite="traffic")
     [_, *rows] = lines()
     assert rows == [
         ["failed", f"{NOW - HOUR:%Y-%m-%d %H:%M}", "critical", "events", "tokens", "3", "2 failed, 1 passed", "2"],
+        ["no data", f"{NOW - HOUR:%Y-%m-%d %H:%M}", "critical", "traffic", "freshness", "1", "1 no data", "0"],
         ["errored", f"{NOW - HOUR:%Y-%m-%d %H:%M}", "critical", "traffic", "silence", "1", "1 errored", "0"],
         ["passed", f"{NOW - 3 * HOUR:%Y-%m-%d %H:%M}", "critical", "events", "ids", "3", "3 passed", "0"],
     ]
