@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -23,7 +25,27 @@ from tasks.stores import schema
 hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("house")
 
+COVERAGE = "COVERAGE_PROCESS_CONFIG"  # by which coverage reaches the processes that a test starts
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Run a test that is marked `uncounted` without coverage's tracer."""
+    if item.get_closest_marker("uncounted") is None:
+        return (yield)
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)
+
+
+@pytest.fixture
+def uncounted_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start processes without coverage: those that run none of our code, and those that are killed before they say."""
+    monkeypatch.delenv(COVERAGE, raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -63,14 +85,20 @@ def template(server_url: str) -> Iterator[str]:
     drop_database(server_url, name)
 
 
+@pytest.fixture(scope="session")
+def administrator(server_url: str) -> Iterator[sa.Connection]:
+    """A connection that stays: another for each database that is made or dropped takes as long as that itself."""
+    with administration(server_url) as connection:
+        yield connection
+
+
 @pytest.fixture
-def database_url(server_url: str, template: str) -> Iterator[str]:
+def database_url(server_url: str, template: str, administrator: sa.Connection) -> Iterator[str]:
     """The URL of a fresh, upgraded database."""
     name = f"wk_{uuid4().hex[:12]}"
-    with administration(server_url) as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
+    administrator.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
     yield _beside(server_url, name)
-    drop_database(server_url, name)
+    administrator.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture
@@ -104,12 +132,14 @@ def prefect_api(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
 
     home: Path = tmp_path_factory.mktemp("prefect")
     settings = Settings(home=home, database_url=server_url)  # type: ignore[arg-type]  pydantic makes it a secret
-    with (
-        prefect_server.server(settings, prefect_server.free_port()) as url,
-        temporary_settings(
-            {PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_TO_API_ENABLED: False}
-        ),
-    ):
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv(
+                COVERAGE, raising=False
+            )  # a server runs none of our code, and takes half as long again with it
+            url = stack.enter_context(prefect_server.server(settings, prefect_server.free_port()))
+        ours = {PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_TO_API_ENABLED: False}
+        stack.enter_context(temporary_settings(ours))
         yield url
 
 

@@ -161,6 +161,7 @@ def test_operation_is_named(call_type: str | None, operation: str) -> None:
     assert normalise_operation(call_type) == operation
 
 
+@pytest.mark.uncounted
 @given(st.text())
 def test_normal_forms_stay_as_they_are(name: str) -> None:
     for normalise in (normalise_vendor, normalise_model):

@@ -175,6 +175,7 @@ def test_parts_are_projected_beside_the_whole(engine: sa.Engine, settings: Setti
     assert kept == {(scope.kind, scope.key) for scope in projected.parts} | {("total", "")}
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("hour", range(0, 24, 4))
 @pytest.mark.parametrize("minute", [1, 29, 59])
 def test_steady_spend_at_one_hour_of_the_day_is_projected_the_same_all_day(

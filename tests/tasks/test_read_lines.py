@@ -141,6 +141,7 @@ def test_packed_file_does_not_grow(write) -> None:
     assert [block.lines.raw for block in blocks] == [b"1", b"2"]
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("quoted", [True, False])
 def test_very_many_lines_come_in_several_blocks(quoted: bool, write) -> None:
     line = b'"a\nb"\n' if quoted else b"0\n0\n"

@@ -79,6 +79,7 @@ documents = st.recursive(
 )
 
 
+@pytest.mark.uncounted
 @given(st.lists(documents, max_size=4))
 def test_any_array_gives_each_element_an_event_or_a_reject(rows: list[object]) -> None:
     body = json.dumps(rows, ensure_ascii=True).encode()

@@ -146,6 +146,7 @@ COUNTS = st.none() | st.sampled_from([0, 1, MAX_TOKENS]) | st.integers(0, 10**6)
 RATES = st.decimals(0, "0.01", places=20) | st.sampled_from([Decimal(0), Decimal("2.5e-6"), Decimal("1.8e-13")])
 
 
+@pytest.mark.uncounted
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(counts=st.tuples(*[COUNTS] * 5), rates=st.tuples(*[RATES] * 6), hit=st.none() | st.booleans())
 def test_cost_of_any_call_is_the_same_in_python_and_in_sql(

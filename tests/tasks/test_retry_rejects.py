@@ -391,6 +391,7 @@ def test_kind_whose_rows_say_nothing_by_themselves_leaves_them(
     ]
 
 
+@pytest.mark.uncounted
 @hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=200) | st.just("[" * 60_000))
 def test_any_kept_row_is_a_record_or_gets_a_reason(raw: str, target: Target, api: Vendor) -> None:

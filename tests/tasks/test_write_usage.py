@@ -233,6 +233,7 @@ def _version(number: int, version: int) -> UsageEvent:
     )  # fmt: skip
 
 
+@pytest.mark.uncounted
 @hypothesis_settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )

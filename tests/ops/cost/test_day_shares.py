@@ -59,6 +59,7 @@ def project(now: datetime, spent: float, hours: DayHours) -> Projection:
     return projection
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("hour", [1, 12, 23])
 @pytest.mark.parametrize("minute", [0, 10, 30, 59])
 def test_steady_bill_that_is_spent_in_one_minute_is_the_same_all_day(hour: int, minute: int) -> None:

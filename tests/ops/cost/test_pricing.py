@@ -227,6 +227,7 @@ def events(draw: st.DrawFn) -> UsageEvent:
 CONTEXTS = {None: None, "batch": {"processing": "batch"}, "priority": {"service_tier": "priority"}}
 
 
+@pytest.mark.uncounted
 @settings(max_examples=300, deadline=None)
 @given(event=events())
 def test_cost_equals_the_price_books_own_calculation(event: UsageEvent) -> None:

@@ -32,6 +32,7 @@ def project(now: datetime, costs: list[float | None], today_spent: float = 0, mo
     return projection
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("day", range(1, 31))
 @pytest.mark.parametrize("hour", [0, 9, 23])
 def test_projection_of_a_steady_bill_is_the_same_every_hour_of_the_month(day: int, hour: int) -> None:
@@ -302,6 +303,7 @@ def test_projection_counts_the_hours_of_a_month_in_another_zone() -> None:
     assert float(projection.month_end.expected) == pytest.approx(10 * (30 + 1 / 24))
 
 
+@pytest.mark.uncounted
 def test_projection_intervals_cover_simulated_months() -> None:
     covered = {80: 0, 95: 0}
     for seed in range(120):

@@ -132,6 +132,7 @@ CELLS = st.lists(
 )  # fmt: skip
 
 
+@pytest.mark.uncounted
 @given(CELLS, st.sets(st.sampled_from(list(Lever))))
 def test_savings_in_their_order_add_up_to_the_total_exactly(cells: list, unknown: set) -> None:
     advice = advise(cells, ALL, dict.fromkeys(unknown, "unknown"), prices)
@@ -142,6 +143,7 @@ def test_savings_in_their_order_add_up_to_the_total_exactly(cells: list, unknown
     assert all(saving.alone_usd is None for saving in advice.savings if saving.lever in unknown)
 
 
+@pytest.mark.uncounted
 @given(CELLS)
 def test_no_lever_leaves_less_than_nothing(cells: list) -> None:
     advice = advise(cells, ALL, {}, prices)
@@ -149,6 +151,7 @@ def test_no_lever_leaves_less_than_nothing(cells: list) -> None:
     assert all(saving.alone_usd <= saving.base_usd <= advice.cost_usd for saving in advice.savings)
 
 
+@pytest.mark.uncounted
 @given(CELLS)
 def test_first_lever_saves_the_same_alone_and_in_order(cells: list) -> None:
     first = advise(cells, ALL, {}, prices).savings[0]

@@ -148,12 +148,14 @@ def test_success_rate_gate_explains(stages, failures, reason):
     assert success_rate_gate(stages, PLAN, failures).reason == reason
 
 
+@pytest.mark.uncounted
 @given(STAGES, SHARES)
 def test_success_rate_gate_replays_from_stored_evidence(stages, failures):
     result = success_rate_gate(stages, PLAN, failures)
     assert replay(json.loads(json.dumps(result.evidence))) == result
 
 
+@pytest.mark.uncounted
 @given(STAGES, SHARES)
 def test_success_rate_gate_neither_promotes_nor_rolls_back_below_the_minimum(stages, failures):
     few = [*stages, stage((99, 99), (0, 99))]
@@ -161,6 +163,7 @@ def test_success_rate_gate_neither_promotes_nor_rolls_back_below_the_minimum(sta
         assert success_rate_gate(few, PLAN, failures).verdict is Verdict.NO_DATA
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize(
     ("rate", "per_look", "runs"),
     [
@@ -176,11 +179,13 @@ def test_success_rate_gate_rolls_back_few_equal_canaries_in_fifty_looks(rate, pe
     assert rollbacks <= 0.05 * runs
 
 
+@pytest.mark.uncounted
 def test_success_rate_gate_streams_would_fool_a_z_test():
     rollbacks = sum(any(map(z_test_fails, looks(seed, 0.9, 0.9))) for seed in range(300))
     assert rollbacks > 0.20 * 300
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize(
     ("canary_rate", "median_limit", "p90_limit"),
     [
@@ -198,6 +203,7 @@ def test_success_rate_gate_finds_a_loss(canary_rate, median_limit, p90_limit):
     assert found[int(0.9 * len(found))] <= p90_limit
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize(
     ("control_rate", "per_look"),
     [

@@ -106,6 +106,7 @@ def test_proportion_bounds_are_unknown_without_trials():
     assert proportion_bounds(Share(0, 0), 0.05) is None
 
 
+@pytest.mark.uncounted
 def test_proportion_bounds_hold_at_every_look():
     def ever_excludes(seed):
         rng = random.Random(seed)  # noqa: S311  (a simulation)
@@ -124,6 +125,7 @@ def test_share_difference_surrounds_its_estimate(control, canary):
     assert bounds.estimate == pytest.approx(canary.rate - control.rate)
 
 
+@pytest.mark.uncounted
 @given(SHARES, SHARES)
 def test_share_difference_mirrors_when_the_arms_change_places(one, two):
     there, back = share_difference([(one, two)], 0.05), share_difference([(two, one)], 0.05)

@@ -235,6 +235,7 @@ def warned_in_time(pinner: Pinner, begin: int = BASE) -> float:
     return sum(first_warning(days, pinner, begin) <= 30 for days in lives) / SEEDS
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize(
     ("pinner", "begin"),
     [
@@ -247,6 +248,7 @@ def test_slide_of_one_percent_a_week_is_told_within_thirty_days_in_nine_of_ten(p
     assert warned_in_time(pinner, begin) >= 0.9
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize(
     "mutant",
     [pytest.param(pinned_every_day, id="every day"), pytest.param(pinned_every_week, id="every week")],
@@ -269,6 +271,7 @@ def alarms(days: Sequence[DayScores], pinned: Pinned) -> int:
     return sum(later and not before for before, later in pairwise([False, *states]))
 
 
+@pytest.mark.uncounted
 def test_slide_of_a_year_of_nothing_is_told_at_most_once_in_five() -> None:
     found = 0
     for seed in range(SEEDS):

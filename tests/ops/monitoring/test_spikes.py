@@ -36,6 +36,7 @@ def test_usual_is_half_the_hour_of_day_and_half_what_was_just_now() -> None:
     assert (found.dearest, found.same_hour) == (23, 0)
 
 
+@pytest.mark.uncounted
 @given(HOURS)
 def test_usual_is_what_the_formula_says(hours: list[float]) -> None:
     found = usual(hours)
@@ -61,6 +62,7 @@ def test_usual_is_what_the_formula_says(hours: list[float]) -> None:
     assert found.dearest == max(week)
 
 
+@pytest.mark.uncounted
 @given(HOURS, st.sampled_from([0.5, 4.0]))
 def test_spikes_do_not_depend_on_the_currency(hours: list[float], factor: float) -> None:
     cost = 3 * fmean(hours)

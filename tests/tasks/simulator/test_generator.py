@@ -22,6 +22,7 @@ def share(part, whole):
     return len(list(part)) / len(list(whole))
 
 
+@pytest.mark.uncounted
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(0, 3_600_000_000), max_size=4))
 def test_generate_gives_the_same_requests_however_the_window_is_cut(cuts):

@@ -25,6 +25,7 @@ def test_scenario_normal_changes_nothing(a_day_of, traffic, monday, a_day):
     assert list(generate(traffic, monday, None, [Scenario("normal", monday)])) == a_day
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("name", sorted(set(SCENARIOS) - {"normal"}))
 def test_scenario_touches_its_window_alone(traffic, monday, a_day, name):
     noon = Window(monday.start + timedelta(hours=12, seconds=30), monday.start + timedelta(hours=13, seconds=30))
@@ -127,6 +128,7 @@ def test_scenario_reads_numbers_from_text(monday):
     assert Scenario("cost-spike", monday, {"factor": "2.5"}).effect.factor == 2.5
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("name", sorted(set(SCENARIOS) - {"normal"}))
 def test_scenario_leaves_who_asks_what_and_when(a_day, traffic, monday, name):
     # the draws stay: with and without a scenario the same people send the same requests
@@ -136,6 +138,7 @@ def test_scenario_leaves_who_asks_what_and_when(a_day, traffic, monday, name):
     assert asked(generate(traffic, monday, None, [Scenario(name, monday)])) == asked(a_day)
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize(
     ("name", "params"),
     [("vendor-outage", {"failure_share": 0.001}), ("bad-canary", {"release": "v1", "failure_share": 0.0}),

@@ -206,6 +206,7 @@ JSON = st.recursive(
 WRITTEN = JSON.map(lambda value: json.dumps(value).encode())
 
 
+@pytest.mark.uncounted
 @given(st.binary(max_size=60) | WRITTEN)
 def test_any_answer_gives_a_batch_or_makes_the_source_unavailable(content: bytes) -> None:
     try:
@@ -215,6 +216,7 @@ def test_any_answer_gives_a_batch_or_makes_the_source_unavailable(content: bytes
     assert batch.covers == DAYS
 
 
+@pytest.mark.uncounted
 @given(st.lists(WRITTEN, max_size=5))
 def test_any_results_become_records_or_rejects(results: list[bytes]) -> None:
     content = msgspec.json.encode(page(bucket(MIDNIGHT, *(msgspec.Raw(raw) for raw in results))))

@@ -238,6 +238,7 @@ JSON = st.recursive(
 NAMES = ("endTime", "completionStartTime", "prompt_tokens", "response_cost", "metadata", "messages", "request_tags")
 
 
+@pytest.mark.uncounted
 @given(st.dictionaries(st.sampled_from([*LEAST, *NAMES, "call_type", "cache_hit", "error_information"]), JSON))
 def test_any_payload_gives_an_event_or_a_reason(fields: dict[str, Any]) -> None:
     try:
@@ -317,6 +318,7 @@ def test_any_body_gives_payloads_or_a_reason(body: bytes) -> None:
         assert all(isinstance(row, bytes) for row in rows_of(body))
 
 
+@pytest.mark.uncounted
 @given(st.lists(st.dictionaries(st.text(), st.integers() | st.text()).map(msgspec.json.encode), max_size=5))
 def test_every_shape_of_a_body_gives_the_same_payloads(rows: list[bytes]) -> None:
     assert list(rows_of(b"[" + b",".join(rows) + b"]")) == rows

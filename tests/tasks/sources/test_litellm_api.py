@@ -130,6 +130,7 @@ def test_windows_that_meet_within_a_second_share_no_row_and_lose_none() -> None:
 SECONDS = st.integers(0, 6000).map(lambda millis: millis / 1000) | st.sampled_from([0.0, 1.5, 1.5, 2.0])
 
 
+@pytest.mark.uncounted
 @given(st.lists(SECONDS, max_size=30), st.integers(1, 4), st.lists(st.tuples(st.integers(1, 20), SECONDS), max_size=10))
 def test_no_row_is_missed_however_others_come_in_between(
     seconds: list[float], size: int, late: list[tuple[int, float]]

@@ -174,6 +174,7 @@ COLUMNS = [*spend_row("x", NOON), "messages"]
 TIMES = st.datetimes().map(datetime.isoformat) | st.datetimes(timezones=st.timezones()).map(str)
 
 
+@pytest.mark.uncounted
 @given(st.dictionaries(st.sampled_from(COLUMNS), JSON | TIMES | JSON.map(lambda value: repr(value))))
 def test_any_row_gives_an_event_or_a_reason(fields: dict[str, Any]) -> None:
     try:

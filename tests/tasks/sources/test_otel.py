@@ -415,6 +415,7 @@ noted = st.fixed_dictionaries(
 fields = st.sampled_from(["traceId", "spanId", "name", "startTimeUnixNano", "endTimeUnixNano", "status", "attributes"])
 
 
+@pytest.mark.uncounted
 @given(st.lists(pairs), st.dictionaries(fields, values, max_size=1), st.lists(noted, max_size=2))
 def test_any_span_is_an_event_a_reject_or_skipped_and_never_hurts_the_one_beside_it(
     found: list[Any], wrong: dict[str, Any], events: list[Any]
@@ -444,6 +445,7 @@ documents = st.recursive(
 )
 
 
+@pytest.mark.uncounted
 @given(documents)
 def test_any_json_is_read_without_an_error(document: Any) -> None:
     assert read(plain(document)).events == []

@@ -151,6 +151,7 @@ def clear(engine: sa.Engine) -> None:
     )
 
 
+@pytest.mark.uncounted
 @ON_POSTGRES
 @given(batches=st.lists(st.lists(_PRICED, max_size=12), max_size=4))
 def test_sums_of_any_batches_equal_what_sql_counts(engine: sa.Engine, batches: list[list[Priced]]) -> None:
@@ -163,6 +164,7 @@ def test_sums_of_any_batches_equal_what_sql_counts(engine: sa.Engine, batches: l
     assert differences(engine) == []
 
 
+@pytest.mark.uncounted
 @ON_POSTGRES
 @given(kept=st.lists(_PRICED, max_size=8), gone=st.lists(_PRICED, max_size=8))
 def test_sums_equal_what_sql_counts_after_a_subtraction_too(
@@ -183,6 +185,7 @@ def _hour_key(item: UsageEvent) -> tuple[object, ...]:
     return item.occurred_at.hour, *names
 
 
+@pytest.mark.uncounted
 @given(latency=_LATENCIES.filter(lambda value: value is not None))
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_bin_of_a_latency_is_the_same_in_python_and_in_sql(one: sa.Connection, latency: float) -> None:

@@ -188,6 +188,7 @@ def test_quality_says_that_the_judge_moved() -> None:
     assert evaluate(replace(FINE, shift=shift(-0.1))).evidence["judge"] == told
 
 
+@pytest.mark.uncounted
 def test_quality_of_two_hundred_judges_that_grow_stricter_pages_nobody() -> None:
     """Answers and probes seem to slide by 1 % a week alike; probes scatter by half a percent of a day."""
     paged = 0

@@ -53,6 +53,7 @@ def hits(rate: float) -> CacheSample:
     return CacheSample("chat-api", Share(round(1000 * rate), 1000))
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(
     ("rule", "limit", "spread", "sample"),
@@ -104,6 +105,7 @@ def failures(seed: int, rate: float, slots: int) -> list[int]:
     return [sum(draw.random() < rate for _ in range(PER_SLOT)) for _ in range(slots)]
 
 
+@pytest.mark.uncounted
 def test_availability_of_99_8_percent_is_told_to_nobody_in_thirty_days() -> None:
     measured = windows(failures(1, 0.002, 30 * 288))
     assert sum(sample.five_minutes.hits > 0.005 * PER_SLOT for sample in measured) > 30 * 40  # a bare threshold's
@@ -159,6 +161,7 @@ def spend(seed: int, hours: int, factors: Callable[[int], float] = lambda _: 1.0
     ]
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("seed", range(4))
 def test_spend_of_thirty_normal_days_pages_at_most_once(seed: int) -> None:
     tiers = [RULES["spend"](sample).tier for sample in spend(seed, 30 * 24)]
