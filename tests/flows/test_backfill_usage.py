@@ -109,6 +109,7 @@ def test_part_that_fails_twice_is_named_and_the_others_go_on(
     assert run(source="vendor").message == "1 new events in 1 of 4 parts, 3 done before"
 
 
+@pytest.mark.usefixtures("uncounted_processes")
 def test_dask_workers_load_the_same_as_threads(
     run: Run, logs: Path, engine: sa.Engine, prefect_api: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

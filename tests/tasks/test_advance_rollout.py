@@ -387,7 +387,7 @@ class Reconciler:
 
 
 @pytest.fixture
-def reconciler(database_url: str, settings: Settings) -> Iterator[Reconciler]:
+def reconciler(database_url: str, settings: Settings, uncounted_processes: None) -> Iterator[Reconciler]:
     command = [sys.executable, "-m", "tests.killable_reconciler", database_url]
     with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None

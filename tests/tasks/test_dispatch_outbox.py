@@ -387,6 +387,7 @@ def test_dispatch_by_two_at_once_sends_each_message_once(
     assert sorted(printed.getvalue().split("\n")[:-1]) == sorted(f"a{number} r1" for number in range(1, 40, 2))
 
 
+@pytest.mark.usefixtures("uncounted_processes")
 def test_dispatch_killed_between_post_and_commit_shows_exactly_one_message(
     engine: sa.Engine, dispatch: Dispatch, server: SlackServer, clock: Clock, database_url: str
 ) -> None:

@@ -18,6 +18,8 @@ from tasks.resources import administration
 from tasks.settings import Settings
 from tests.stubborn_server import OK, Behave, drips, pours, stubborn_server
 
+pytestmark = pytest.mark.usefixtures("uncounted_processes")
+
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:

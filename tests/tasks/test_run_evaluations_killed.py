@@ -98,7 +98,7 @@ class Runs:
 
 
 @pytest.fixture
-def runs(server: ApiServer) -> Iterator[Runs]:
+def runs(server: ApiServer, uncounted_processes: None) -> Iterator[Runs]:
     command = [sys.executable, "-m", "tests.killable_evaluation"]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root, text=True) as process:
