@@ -37,6 +37,20 @@ def api(prefect_api: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -
     os.environ.update(before)
 
 
+@pytest.fixture
+def home(tmp_path: Path, clean_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where a user with one source and no server runs flows; what a run adds to the environment goes again."""
+    before = dict(os.environ)
+    home = tmp_path / "home"
+    os.environ.clear()
+    os.environ.update(clean_environment, WATCHKEEPER_HOME=str(home), WATCHKEEPER_PREFECT_PORT="1")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "watchkeeper.yaml").write_text("sources: [{name: gateway, path: x}]\n")
+    yield home
+    os.environ.clear()
+    os.environ.update(before)
+
+
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(watchkeeper, ["run", *arguments])
 
@@ -150,17 +164,20 @@ def test_run_sets_parameters_of_the_flow(api: str, text: str, line: str) -> None
         pytest.param("keep-watch", "sources=[]", "keep-watch's parameter: 'sources' is not one of (none)", id="none"),
     ],
 )  # fmt: skip
-def test_run_refuses_a_parameter_before_it_starts_a_server(
-    flow: str, text: str, complaint: str, clean_environment: dict[str, str], tmp_path: Path
-) -> None:
-    (tmp_path / "watchkeeper.yaml").write_text("sources: [{name: gateway, path: x}]\n")
-    command = [sys.executable, "-m", "cli.main", "run", flow, "--set", text]
-    environment = clean_environment | {"WATCHKEEPER_HOME": str(tmp_path / "home"), "WATCHKEEPER_PREFECT_PORT": "1"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+def test_run_refuses_a_parameter_before_it_starts_a_server(flow: str, text: str, complaint: str, home: Path) -> None:
+    error = run(flow, "--set", text).exception
+    assert isinstance(error, InvalidValue)
+    assert str(error).startswith(complaint)
+    assert [path.name for path in home.iterdir()] == ["prefect"]  # no database, no server's log
+
+
+def test_run_from_a_shell_refuses_a_parameter_in_one_line(home: Path) -> None:
+    command = [sys.executable, "-m", "cli.main", "run", "backfill-usage", "--set", "workers=many"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     [line] = done.stderr.splitlines()
-    assert line.startswith(f"watchkeeper: {complaint}")
-    assert [path.name for path in (tmp_path / "home").iterdir()] == ["prefect"]  # no database, no server's log
+    assert line.startswith("watchkeeper: workers: 'many' is not right: Input")
+    assert [path.name for path in home.iterdir()] == ["prefect"]
 
 
 @pytest.mark.parametrize(
