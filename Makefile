@@ -20,9 +20,10 @@ demo: install    ## run the whole watch once, on simulated traffic
 up: install      ## Postgres, Prefect server and the scheduled flows, until Ctrl-C
 	.venv/bin/python -m cli.main up
 
+test: export PYTHONDONTWRITEBYTECODE =   # the tests start a hundred processes, which would each compile us anew
 test: install    ## run every test, with coverage
 	.venv/bin/python -m coverage erase
-	.venv/bin/python -m coverage run -m pytest -n 2 --dist loadfile
+	.venv/bin/python -m coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 	.venv/bin/python -m coverage combine --quiet
 	.venv/bin/python -m coverage report --fail-under=90
 	.venv/bin/python -m coverage report --include='ops/*' --fail-under=100
