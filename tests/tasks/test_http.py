@@ -111,7 +111,7 @@ def test_retry_after_may_be_a_date() -> None:
 
 
 def test_slow_answer_is_asked_for_again() -> None:
-    with courier_of(Fault(seconds=1), timeout_s=0.4) as (courier, clock, server):
+    with courier_of(Fault(seconds=3), timeout_s=1) as (courier, clock, server):
         assert courier.fetch(get(server)).json() == DOCUMENT
         assert waits(clock) == [1.0]
 
