@@ -71,7 +71,6 @@ def test_reprice_refuses_a_model_that_no_request_is_of(name: str) -> None:
         reprice("--model", name)
 
 
-@pytest.mark.parametrize("name", ["\udcff", "x" * 513], ids=["half a character", "too long"])
-def test_reprice_refuses_a_model_that_no_event_can_have(name: str) -> None:
+def test_reprice_refuses_a_model_that_no_event_can_have() -> None:
     with pytest.raises(InvalidValue, match="--model"):
-        reprice("--model", name)
+        reprice("--model", "x" * 513)

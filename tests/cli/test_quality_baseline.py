@@ -166,8 +166,9 @@ def test_baselines_in_json_name_their_band_and_what_they_replaced(scored: Settin
     assert (first["replaces"]["mean"], first["replaces"]["accepted_by"], before["replaces"]) == (
         pytest.approx(0.8), "ann", None,
     )  # fmt: skip
-    # ten scores a day scatter by .1 x sqrt(140 / 139) / sqrt(10), their days by nothing else: 1.645 of that
-    assert before["usual_low"] == pytest.approx(0.8 - 1.645 * 0.1 * (140 / 139) ** 0.5 / 10**0.5, abs=1e-4)
+    # ten scores a day of 140, and three unseen ones of 0; their days scatter by nothing else: 1.645 of that
+    sigma = ((140 * 0.1**2 + 3 * 0.8**2) / 139) ** 0.5
+    assert before["usual_low"] == pytest.approx(0.8 - 1.645 * sigma / 10**0.5, abs=1e-4)
     assert json.loads(baselines("judge_relevance", "--json")) == []
 
 

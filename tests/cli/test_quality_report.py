@@ -37,7 +37,7 @@ def slid(engine: sa.Engine, settings: Settings) -> Settings:
     for day in range(40, 0, -1):
         level = 0.8 - 0.008 * max(0, 9 - day)
         made = {"model": "gpt-4o", "judge_version": "r1", "occurred_at": TODAY - day * DAY + HOUR}
-        rows = [score_row(HOUR, level + off, metric="judge_relevance") for off in [-0.1, 0.1] * 10]
+        rows = [score_row(HOUR, level + off, metric="judge_relevance") for off in [-0.1, 0.1] * 30]
         insert(engine, scores, [{**row, **made, "tags": {"language": "de" if number % 2 == 0 else "en"}}
                                 for number, row in enumerate(rows)])  # fmt: skip
     with engine.begin() as connection:
@@ -57,7 +57,7 @@ def test_report_shows_the_slide_its_onset_and_when_it_reaches_the_limit(slid: Se
     assert told.startswith(f"default, {TODAY:%Y-%m-%d} 00:00 UTC: {head}")
     row = next(line for line in told.splitlines() if line.startswith("warning"))
     assert re.split(r"  +", row.strip()) == [
-        "warning", "judge_relevance model:gpt-4o judge:r1", "0.736", "20", "0.800",
+        "warning", "judge_relevance model:gpt-4o judge:r1", "0.736", "60", "0.800",
         "▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▃▃▃▃▃▂", f"{TODAY - 7 * DAY:%Y-%m-%d}",
         "Quality sliding to 0.736, 8.0 % below its baseline (limit 10 % below, reached in ~2 d)",
     ]  # fmt: skip
@@ -68,11 +68,12 @@ def test_report_shows_the_slide_its_onset_and_when_it_reaches_the_limit(slid: Se
 def test_report_as_json_has_every_day_with_its_band(slid: Settings) -> None:
     document = json.loads(report("--day", f"{LAST:%Y-%m-%d}", "--json"))
     series = next(each for each in document["series"] if each["key"].startswith("judge_relevance"))
-    assert (series["state"], series["slide"]["days_left"], series["last_24_h"]["n"]) == ("warning", 2, 20)
+    assert (series["state"], series["slide"]["days_left"], series["last_24_h"]["n"]) == ("warning", 2, 60)
     assert series["slide"]["slope"] == pytest.approx(-0.008)
     assert (series["baseline"]["mean"], len(series["days"])) == (pytest.approx(0.8), 40)
-    # twenty scores scatter by .1 x sqrt(560 / 559) / sqrt(20): 1.645 of that
-    assert series["days"][-1]["usual_low"] == pytest.approx(0.8 - 1.645 * 0.1 * (560 / 559) ** 0.5 / 20**0.5, abs=1e-4)
+    # sixty scores of the 28 days' 1,680, and three unseen ones of 0: 1.645 of what their mean scatters by
+    sigma = ((1680 * 0.1**2 + 3 * 0.8**2) / 1679) ** 0.5
+    assert series["days"][-1]["usual_low"] == pytest.approx(0.8 - 1.645 * sigma / 60**0.5, abs=1e-4)
     [worst] = document["segments"]
     assert (worst["dimension"], worst["value"], worst["is_below"]) == ("language", "de", True)
 
