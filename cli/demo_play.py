@@ -152,9 +152,7 @@ def _prepared(folder: Path, embeddings_url: str) -> Iterator[Settings]:
     for name in [name for name in before if name.startswith(PREFIX) or name == "DATABASE_URL"]:
         del os.environ[name]  # no alert of a simulated day goes to the user's own channels
     os.environ |= {"WATCHKEEPER_HOME": str(ours.home), "WATCHKEEPER_CONFIG": str(folder / "watchkeeper.yaml")}
-    if ours.database_url is None:
-        os.environ["WATCHKEEPER_DATABASE"] = DATABASE
-    else:
+    if ours.database_url is not None:  # it may hold a password, which belongs in no file
         os.environ["WATCHKEEPER_DATABASE_URL"] = database_url(ours, DATABASE)
     try:
         with _alone(ours.home), _fresh_folder(folder, embeddings_url):
@@ -197,6 +195,7 @@ def _fresh_database(ours: Settings) -> None:
 def _settings(folder: Path, embeddings_url: str) -> dict[str, Any]:
     logs = folder / "logs"
     return {
+        "database": DATABASE,  # so that every command shows the demo, when it is started in its folder
         "sources": [
             {"name": "gateway", "kind": "litellm", "path": f"{logs}/usage-*.jsonl.gz"},
             {"name": "feedback", "kind": "scores", "path": f"{logs}/scores-*.jsonl.gz"},

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _BARS = "▁▂▃▄▅▆▇█"
 _NEXT = (
+    ("watchkeeper status", "how it stands at the end, started in the folder below"),
     ("watchkeeper up", "the scheduled watch, with Prefect's UI"),
     ("watchkeeper ingest your-litellm-log.jsonl", "your own usage"),
     ("watchkeeper simulate --out logs --live --scenario vendor-outage", "a system to play with"),

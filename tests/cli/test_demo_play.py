@@ -22,7 +22,7 @@ def test_demo_hears_nothing_of_the_users_own_settings_and_gives_them_back(
     with demo_play._prepared(tmp_path / "demo", "http://127.0.0.1:9/v1") as found:
         assert ([channel.kind for channel in found.channels], found.tenant) == (["console"], "default")
         assert not found.slack_ready
-        assert found.home == settings.home
+        assert (found.home, found.database) == (settings.home, "watchkeeper_demo")
         assert Path.cwd() == tmp_path / "demo"
     assert dict(os.environ) == before
     assert Path.cwd() == tmp_path

@@ -222,9 +222,9 @@ def test_report_takes_no_text_of_the_data_for_a_style(
 def test_report_ends_with_what_to_try_and_where_things_are(full: Played, capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(full, capsys)
     heading = next(at for at, line in enumerate(lines) if line.startswith("What to try next"))
-    assert [line.split()[:2] for line in lines[heading + 1 : heading + 5]] == [
-        ["watchkeeper", "up"], ["watchkeeper", "ingest"], ["watchkeeper", "simulate"], ["watchkeeper", "config"],
-    ]  # fmt: skip
+    assert [line.split()[:2] for line in lines[heading + 1 : heading + 6]] == [
+        ["watchkeeper", name] for name in ("status", "up", "ingest", "simulate", "config")
+    ]
     assert lines[-1] == f"61.5 s; settings, logs and the plot are in {full.folder}"
 
 
