@@ -73,6 +73,7 @@ def _sample(
     return QualitySample(
         key=str(series), mean=mean, n=n, pinned=scored.pinned(series),
         days=scored.since(series, floor_day(now) - _DAY), series=scored.judged, shift=shifts.get(str(probes)),
+        recent=tuple(day for day in scored.days[series] if day.day > (now - IN_USE).date()), today=now.date(),
     )  # fmt: skip
 
 

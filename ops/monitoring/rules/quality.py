@@ -7,6 +7,7 @@ judge whose probes moved as much is to blame for it: then nobody is told of the 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import accumulate
 from math import ceil, sqrt
 
@@ -33,6 +34,8 @@ class QualitySample:
     shift: Shift | None = None  # of its judge
     retired: bool = False  # its metric is scored, but this model, prompt and judge are not
     window: str = "24_h"  # that `mean` and `n` are of
+    recent: tuple[DayScores, ...] = ()  # the days of the last week, that of `today` so far included, oldest first
+    today: date | None = None
 
 
 def evaluate(sample: QualitySample) -> Condition:
@@ -43,27 +46,37 @@ def evaluate(sample: QualitySample) -> Condition:
         return _insufficient(sample, "unknown: no scores" if not sample.days and not sample.n else _not_pinned(sample))
     slide = find_slide(sample.days, sample.pinned, drop=DROP, series=sample.series)
     needed = _needed(sample.pinned)
-    wide = _widened(sample, needed)
+    wide = _widened(sample, sample.pinned, needed)
+    dropped = _is_dropped(wide, sample.pinned)
     if wide.mean is None and not slide.alarm:
         return _insufficient(sample, "unknown: no scores")
-    if wide.n < needed and not slide.alarm:
+    if not (dropped or slide.alarm) and (wide.n < needed or _may_hide_a_drop(sample, wide, sample.pinned)):
         return _insufficient(sample, f"unknown: {sample.n:,} scores, {needed:,} needed")
-    dropped = wide.n >= needed and wide.mean is not None and _upper(wide, sample.pinned) < 1 - DROP
     return _judged(wide, sample.pinned, slide, dropped=dropped)
 
 
-def _widened(sample: QualitySample, needed: int) -> QualitySample:
-    """Return the sample of as many full days as have enough scores, where 24 hours have some but too few.
+def _is_dropped(sample: QualitySample, pinned: Pinned) -> bool:
+    return sample.n >= MIN_MEAN and sample.mean is not None and _upper(sample, pinned) < 1 - DROP
 
-    What is scored a little at a time would else never be known to be fine again.
+
+def _widened(sample: QualitySample, pinned: Pinned, needed: int) -> QualitySample:
+    """Return the sample of as many days, today's included, as have enough scores, where 24 hours have too few.
+
+    What is scored a little at a time would else never be known to be fine again. A drop that 24 hours prove stands.
     """
-    recent = [day for day in sample.days if (sample.days[-1].day - day.day).days < IDLE_DAYS] if sample.n else []
+    recent = sample.recent if sample.n else ()
     sums = accumulate(day.n for day in reversed(recent))
-    days = next((recent[-count:] for count, n in enumerate(sums, 1) if n >= needed), [])
-    if sample.n >= needed or not days:
+    days = next((recent[-count:] for count, n in enumerate(sums, 1) if n >= needed), ())
+    if sample.n >= needed or _is_dropped(sample, pinned) or not days or sample.today is None:
         return sample
-    n, length = sum(day.n for day in days), (days[-1].day - days[0].day).days + 1
+    n, length = sum(day.n for day in days), (sample.today - days[0].day).days + 1
     return replace(sample, mean=sum(day.n * day.mean for day in days) / n, n=n, window=f"{length}_d")
+
+
+def _may_hide_a_drop(sample: QualitySample, wide: QualitySample, pinned: Pinned) -> bool:
+    """Tell whether the days before are no proof that the few scores of 24 hours, or all of them, are low by chance."""
+    means = [each.mean for each in (sample, wide) if each.mean is not None]
+    return wide is not sample and min(means) < (1 - DROP) * pinned.mean
 
 
 def _judged(sample: QualitySample, pinned: Pinned, slide: Slide, *, dropped: bool) -> Condition:
@@ -93,7 +106,7 @@ def _corrected(sample: QualitySample, pinned: Pinned, shift: Shift) -> QualitySa
     off = shift.change * pinned.mean
     days = (replace(day, mean=day.mean - off) if day.day >= shift.onset else day for day in sample.days)
     mean = None if sample.mean is None else sample.mean - off
-    return replace(sample, mean=mean, days=tuple(days), shift=None)
+    return replace(sample, mean=mean, days=tuple(days), recent=(), shift=None)
 
 
 def _summary(value: float, window: str, pinned: Pinned, slide: Slide | None) -> Summary:

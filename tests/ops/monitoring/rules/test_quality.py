@@ -53,29 +53,48 @@ def test_quality_needs_proof_of_a_drop_or_a_slide(sample: QualitySample, status:
     assert condition.tier is (Tier.WARNING if status is Status.BREACH else None)
 
 
-def few(*means: float, apart: int = 1) -> tuple[DayScores, ...]:
-    return tuple(replace(day, n=12, day=FIRST + apart * (day.day - FIRST)) for day in of(*means))
+def few(*means: float) -> tuple[DayScores, ...]:
+    return tuple(replace(day, n=12) for day in of(*means))
+
+
+TODAY = FIRST + timedelta(days=3)
 
 
 @pytest.mark.parametrize(
-    ("days", "status", "window"),
+    ("mean", "recent", "status", "window"),
     [
         # 12 scores of 24 h are too few, it takes 30: three days have 36
-        pytest.param(few(0.6, 0.85, 0.84, 0.83), Status.OK, "0.840 of 36 scores", id="three days that are fine"),
-        pytest.param(few(0.85, 0.5, 0.5, 0.5), Status.BREACH, "0.500 of 36 scores", id="three days that are not"),
-        pytest.param(few(0.85, 0.85), Status.INSUFFICIENT_DATA, None, id="two days have 24"),
-        pytest.param(few(0.84, 0.84, 0.84, apart=4), Status.INSUFFICIENT_DATA, None, id="nine days are too long"),
+        pytest.param(0.84, few(0.6, 0.85, 0.84, 0.83), Status.OK, "0.840 of 36 scores", id="three days that are fine"),
+        pytest.param(0.5, few(0.85, 0.5, 0.5, 0.5), Status.BREACH, "0.500 of 36 scores", id="three days that are not"),
+        pytest.param(0.84, few(0.85, 0.85), Status.INSUFFICIENT_DATA, None, id="two days have 24"),
+        pytest.param(0.5, few(*4 * [0.85]), Status.INSUFFICIENT_DATA, None, id="24 h that are low are not made good"),
+        # .76 + 1.645 x .17 / 6 = .807 > .765: no proof, nor that it is fine
+        pytest.param(0.84, few(*4 * [0.76]), Status.INSUFFICIENT_DATA, None, id="nor days that may be low"),
     ],
 )
 def test_quality_of_few_scores_a_day_is_that_of_some_days(
-    days: tuple[DayScores, ...], status: Status, window: str | None
+    mean: float, recent: tuple[DayScores, ...], status: Status, window: str | None
 ) -> None:
-    condition = evaluate(replace(FINE, mean=0.84, n=12, days=days))
+    condition = evaluate(replace(FINE, mean=mean, n=12, recent=recent, today=TODAY))
     assert (condition.status, condition.evidence.get("last_3_d")) == (status, window)
 
 
+def test_quality_of_some_days_tells_how_long_ago_they_began() -> None:
+    three = tuple(replace(day, n=12, day=day.day - timedelta(days=2)) for day in of(0.83, 0.84, 0.85))
+    assert evaluate(replace(FINE, n=12, recent=three, today=FIRST)).summary.value.startswith("0.840 in 3 d")
+
+
+def test_quality_drop_that_a_day_proves_is_none_of_the_days_before() -> None:
+    scattered = Pinned(mean=0.85, sigma=0.34, n=2000, days=25)  # (1.645 x .34 / .085)^2 = 43.3 are needed to be fine
+    low = replace(FINE, mean=0.5, n=40, pinned=scattered, recent=few(*4 * [0.85]), today=TODAY)
+    condition = evaluate(low)  # .5 + 1.645 x .34 / sqrt(40) = .588 < .765
+    assert (condition.status, condition.value) == (Status.BREACH, 0.5)
+
+
 def test_quality_without_a_score_today_is_not_that_of_the_days_before() -> None:
-    assert evaluate(replace(FINE, mean=None, n=0, days=few(*4 * [0.84]))).status is Status.INSUFFICIENT_DATA
+    assert (
+        evaluate(replace(FINE, mean=None, n=0, recent=few(*4 * [0.84]), today=TODAY)).status is Status.INSUFFICIENT_DATA
+    )
 
 
 def test_quality_drop_is_told_against_the_pinned_mean() -> None:

@@ -198,7 +198,11 @@ def test_quality_that_slides_is_told_before_it_has_dropped_by_ten_percent(per_we
 def test_quality_of_few_scores_a_day_that_slid_and_recovered_is_known_to_be_fine() -> None:
     life = [*scored_days(1, 28 + 70, per_week=0.03, since=28, n=20), *scored_days(2, 28 + 100, n=20)[28 + 70 :]]
     pinned = pin(life[:28])
-    samples = [QualitySample("rag", life[day].mean, 20, pinned, tuple(life[28 : day + 1])) for day in range(28, 128)]
+    samples = [
+        QualitySample("rag", life[day].mean, 20, pinned, tuple(life[28 : day + 1]),
+                      recent=tuple(life[day - 6 : day + 1]), today=life[day].day)
+        for day in range(28, 128)
+    ]  # fmt: skip
     (fired, why), (resolved, over) = told("quality", map(RULES["quality"], samples), DAY)
     assert (why, over) == (Reason.FIRED, Reason.RESOLVED)
     assert fired < 40
