@@ -21,7 +21,18 @@ from ops.monitoring.data_quality import SUITES, find
 from ops.monitoring.data_quality.checks import Outcome
 from ops.monitoring.data_quality.prices import PRICE_FACTOR
 from ops.monitoring.data_quality.projections import FRESH_HOURS, MOVE_FACTOR
-from ops.monitoring.data_quality.traffic import FEWEST_DUE, FRESH, HISTORY, SILENT, daily, dead, dues, heard, volumes
+from ops.monitoring.data_quality.traffic import (
+    FEWEST_DUE,
+    FRESH,
+    HISTORY,
+    SILENT,
+    daily,
+    dead,
+    dues,
+    heard,
+    told_by,
+    volumes,
+)
 from ops.plain_text import markdown_cell
 from ops.window import Window, floor_day, floor_hour
 from tasks.settings import Settings
@@ -54,11 +65,14 @@ def check_quality(
 
 
 def _told_once(result: Checked, dead_sources: Sequence[str]) -> Checked:
-    """Leave what fails because sources are silent to the alert on their silence: it fails, and tells nobody again."""
+    """Leave what fails because sources are silent to the alert on their silence: it fails, and tells nobody again.
+
+    That alert is critical then, as the check is (`quality_checks.missed`).
+    """
     if not dead_sources or result.name not in (FRESH, SILENT) or result.outcome is not Outcome.FAILED:
         return result
-    told_by = f"silence of {', '.join(dead_sources)}"
-    return replace(result, told_by=told_by, detail=f"{result.detail}; told as {told_by}")
+    cause = told_by(dead_sources)
+    return replace(result, told_by=cause, detail=f"{result.detail}; told as {cause}")
 
 
 def _values(connection: sa.Connection, settings: Settings, now: datetime) -> dict[str, Any]:

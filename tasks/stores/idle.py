@@ -19,11 +19,19 @@ def idle(
     connection: sa.Connection, tenant: str, rule: str, name: sa.ColumnElement[str], now: datetime, *,
     known: Collection[str] = (),
 ) -> list[str]:  # fmt: skip
-    """Return the keys of a rule's open alerts, but those `known`, that no hour of the last week has under this name."""
+    """Return the keys of a rule's open alerts, but those `known`, that no hour of the last week has under this name.
+
+    None while a source is silent, or all of them bring nothing: then nobody knows what is asked.
+    """
     start, hourly = floor_hour(now) - IDLE, usage_hourly.c
     asked = sa.exists().where(hourly.tenant_id == tenant, hourly.hour >= start, hourly.hour < now, name == alerts.c.key)
     is_open = (
         alerts.c.tenant_id == tenant, alerts.c.rule == rule, alerts.c.state != "resolved", alerts.c.since < start
     )  # fmt: skip
-    keys = sa.select(alerts.c.key).where(*is_open, alerts.c.key.not_in(list(known)), ~asked).order_by(alerts.c.key)
-    return list(connection.execute(keys).scalars())
+    spoken = sa.exists().where(hourly.tenant_id == tenant, hourly.hour >= start, hourly.hour < now)
+    other = alerts.alias()
+    silent = sa.exists().where(
+        other.c.tenant_id == tenant, other.c.rule == "silence", other.c.state != "resolved"
+    )  # fmt: skip
+    keys = sa.select(alerts.c.key).where(*is_open, alerts.c.key.not_in(list(known)), ~asked, spoken, ~silent)
+    return list(connection.execute(keys.order_by(alerts.c.key)).scalars())

@@ -6,7 +6,7 @@ After it: `ops.monitoring.rules`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
@@ -122,16 +122,17 @@ def silence(connection: sa.Connection, tenant: str, now: datetime, limits: Alert
         .where(known.tenant_id == tenant, sa.or_(known.silent_after_minutes.is_not(None), is_open))
         .order_by(known.source)
     )
-    return together(source_sample(row, now) for row in rows)
+    missed = quality_checks.missed(connection, tenant, now)
+    return together(source_sample(row, now, missed) for row in rows)
 
 
-def source_sample(row: sa.Row[Any], now: datetime) -> SourceSample:
+def source_sample(row: sa.Row[Any], now: datetime, missed: Collection[str] = ()) -> SourceSample:
     """Read a row of `ingest_sources` as the rule does."""
     minutes = row.silent_after_minutes
     return SourceSample(
         source=row.source, now=now, limit=None if minutes is None else timedelta(minutes=minutes),
         watched_since=row.first_tried_at, last_tried_at=row.last_tried_at, last_success_at=row.last_success_at,
-        failures=row.failures, last_error=row.last_error,
+        is_missed=row.source in missed, failures=row.failures, last_error=row.last_error,
     )  # fmt: skip
 
 

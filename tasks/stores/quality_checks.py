@@ -14,7 +14,7 @@ from ops.monitoring.alerts import Tier
 from ops.monitoring.data_quality import SUITES, suites_under
 from ops.monitoring.data_quality.checks import Broken, Outcome, Use, hold_reason
 from ops.monitoring.data_quality.history import Past, Run, told_apart
-from ops.monitoring.data_quality.traffic import OF_WATCHED
+from ops.monitoring.data_quality.traffic import OF_WATCHED, told_of
 from ops.monitoring.quality_status import CheckResult
 from ops.monitoring.rules.data_quality import CheckSample
 from ops.window import Window
@@ -81,12 +81,23 @@ def history(connection: sa.Connection, tenant: str, window: Window) -> list[Past
     return [Past(suite, name, told_apart(Run(*row[2:]) for row in same)) for (suite, name), same in by_check]
 
 
+def missed(connection: sa.Connection, tenant: str, now: datetime) -> set[str]:
+    """Return the sources whose silence the last checks found to be the cause of what is missing."""
+    told = [row.told_by for row in latest(connection, tenant, now) if row.outcome == Outcome.FAILED and row.told_by]
+    return {source for words in told for source in told_of(words)}
+
+
 def _asked(connection: sa.Connection, tenant: str, now: datetime) -> list[sa.Row[Any]]:
-    """Return the latest outcomes, those of watched sources as long as one is watched: else nobody waits for them."""
-    rows = latest(connection, tenant, now)
-    if source_states.is_any_watched(connection, tenant):
-        return rows
-    return [row for row in rows if not (row.outcome == Outcome.NO_DATA and row.name in OF_WATCHED)]
+    """Return the latest outcomes, but what stands of sources that are watched no more: nobody waits for them."""
+    since = source_states.watched_since(connection, tenant)
+    return [row for row in latest(connection, tenant, now) if not _is_over(row, since)]
+
+
+def _is_over(row: sa.Row[Any], watched_since: datetime | None) -> bool:
+    """Tell whether a check of watched sources has no data, and none of today's was watched when it said something."""
+    if row.outcome != Outcome.NO_DATA or row.name not in OF_WATCHED:
+        return False
+    return watched_since is None or (row.stands_at is not None and row.stands_at < watched_since)
 
 
 def samples(connection: sa.Connection, tenant: str, now: datetime, limits: Alerting) -> list[CheckSample]:  # noqa: ARG001

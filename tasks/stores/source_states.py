@@ -50,11 +50,11 @@ def see(connection: sa.Connection, tenant: str, source: str, newest: datetime) -
     )
 
 
-def is_any_watched(connection: sa.Connection, tenant: str) -> bool:
-    """Tell whether any source is."""
+def watched_since(connection: sa.Connection, tenant: str) -> datetime | None:
+    """Return since when the first of the watched sources is; None when none is."""
     known = ingest_sources.c
-    watches = sa.exists().where(known.tenant_id == tenant, known.silent_after_minutes.is_not(None))
-    return bool(connection.execute(sa.select(watches)).scalar_one())
+    mine = (known.tenant_id == tenant, known.silent_after_minutes.is_not(None))
+    return connection.execute(sa.select(sa.func.min(known.first_tried_at)).where(*mine)).scalar()
 
 
 def watched(connection: sa.Connection, tenant: str) -> list[WatchedSource]:

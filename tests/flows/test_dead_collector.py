@@ -42,6 +42,7 @@ def test_dead_collector_is_one_page_and_nothing_else_is_lost(
     loaded(engine, DIED, *SOURCES)
     assert firing(engine, NOW) == {"source:batch"}
     [page] = rows_of(engine, outbox)
+    assert page.tier == "critical"  # as the check is that leaves it to this one
     assert "source:batch" in page.payload["text"]
     assert "gateway" in str(page.payload)
 

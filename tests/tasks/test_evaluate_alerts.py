@@ -21,7 +21,7 @@ from tasks.simulator import Scenario, Traffic
 from tasks.stores import alerts, ingest, vendor_statuses
 from tasks.stores import tables as t
 from tasks.write_usage import Target
-from tests.hand_made import DAY, HOUR, NOW, event, failed, hour_row, insert, load, rows_of, score_row
+from tests.hand_made import DAY, HOUR, NOW, alert_row, event, failed, hour_row, insert, load, rows_of, score_row
 from tests.waiting import are_waiting
 
 MINUTE = timedelta(minutes=1)
@@ -338,8 +338,18 @@ def test_alert_about_what_nobody_asks_any_more_is_over_after_a_week(
         alerts.save(connection, "default", told)
     for number in range(10):
         evaluate(start + 6 * DAY + number * MINUTE)
-    assert states(engine, key) == ["firing"]
     for number in range(10):
+        evaluate(NOW + number * MINUTE)
+    assert states(engine, key) == ["firing"]  # nothing came at all: nobody knows what is asked
+    others = {"vendor": "other", "model": "other", "service": "new-api", "operation": "chat"}
+    load(engine, [event(HOUR, **others)], at=NOW)
+    insert(engine, t.alerts, [alert_row("silence", "source:gateway")])
+    for number in range(10, 20):
+        evaluate(NOW + number * MINUTE)
+    assert states(engine, key) == ["firing"]  # nor while a source is silent
+    with engine.begin() as connection:
+        connection.execute(sa.update(t.alerts).where(t.alerts.c.rule == "silence").values(state="resolved"))
+    for number in range(20, 30):
         evaluate(NOW + number * MINUTE)
     assert states(engine, key) == ["resolved"]
 

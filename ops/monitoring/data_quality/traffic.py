@@ -108,6 +108,19 @@ def dead(sources: Mapping[str, Hours], due: Sequence[Due], silent: Collection[st
     return sorted(concerned) if concerned <= set(silent) else []
 
 
+_TOLD_BY = "silence of "
+
+
+def told_by(silent: Sequence[str]) -> str:
+    """Name the alert that tells of sources which are dead."""
+    return f"{_TOLD_BY}{', '.join(silent)}"
+
+
+def told_of(words: str) -> list[str]:
+    """Return the sources that `told_by` named."""
+    return words.removeprefix(_TOLD_BY).split(", ")
+
+
 def heard(sources: Mapping[str, Hours], now: datetime) -> list[str]:
     """Name the sources that brought something in the last full hour, or since."""
     since = floor_hour(now) - _HOUR

@@ -27,10 +27,12 @@ class SourceSample:
     watched_since: datetime
     last_tried_at: datetime
     last_success_at: datetime | None = None
+    is_missed: bool = False  # events of it that were due are missing, which is critical whatever its limit
     failures: int = 0  # tries in a row
     last_error: str | None = None
     told_by: str | None = None  # the source whose alert tells of this one too
     tells_of: tuple[str, ...] = ()
+    tells_critical: bool = False  # one of them is
 
     @property
     def silent_since(self) -> datetime:
@@ -44,22 +46,24 @@ class SourceSample:
 
     @property
     def tier(self) -> Tier | None:
-        """How grave its silence is: from its limit on a warning, critical from four times that."""
+        """How grave its silence is: from its limit on a warning, critical from four times that or when it is missed."""
         if self.limit is None or self.silent < self.limit:
             return None
-        return Tier.WARNING if self.silent < CRITICAL_AFTER * self.limit else Tier.CRITICAL
+        is_critical = self.is_missed or self.tells_critical or self.silent >= CRITICAL_AFTER * self.limit
+        return Tier.CRITICAL if is_critical else Tier.WARNING
 
 
 def together(samples: Iterable[SourceSample]) -> list[SourceSample]:
     """Let one tell of all that nothing tries to load since the same time: that whose limit was over first.
 
-    It stays the same one for as long as nothing tries; one that is tried and fails tells of itself.
+    It stays the same one for as long as nothing tries; one that is tried and fails tells of itself. It is as grave as
+    the gravest of them.
     """
     found = list(samples)
     untried = sorted((each for each in found if each.tier and not each.failures), key=lambda each: each.silent_since)
     groups: list[list[SourceSample]] = []
     for each in untried:
-        if groups and each.silent_since - groups[-1][-1].silent_since <= ONE_RUN:
+        if groups and each.silent_since - groups[-1][0].silent_since <= ONE_RUN:
             groups[-1].append(each)
         else:
             groups.append([each])
@@ -70,7 +74,9 @@ def together(samples: Iterable[SourceSample]) -> list[SourceSample]:
 def _group(group: list[SourceSample]) -> list[SourceSample]:
     first, *others = sorted(group, key=lambda each: (each.silent_since + (each.limit or _ZERO), each.source))
     names = tuple(sorted(other.source for other in others))
-    return [replace(first, tells_of=names), *(replace(other, told_by=first.source) for other in others)]
+    is_critical = any(each.tier is Tier.CRITICAL for each in group)
+    tells = replace(first, tells_of=names, tells_critical=is_critical)
+    return [tells, *(replace(other, told_by=first.source) for other in others)]
 
 
 def evaluate(sample: SourceSample) -> Condition:
@@ -104,6 +110,8 @@ def _summary(sample: SourceSample, *, is_silent: bool) -> Summary:
 
 def _evidence(sample: SourceSample) -> dict[str, Json]:
     facts: dict[str, Json] = {"failures": sample.failures, "last_try": _time(sample.last_tried_at)}
+    if sample.is_missed:
+        facts["missed"] = "events that were due, by the data checks"
     if sample.last_success_at is not None:
         facts["last_success"] = _time(sample.last_success_at)
     if sample.failures == 0:

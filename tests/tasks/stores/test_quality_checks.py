@@ -149,18 +149,21 @@ def test_failed_check_is_an_alert_of_its_own_until_it_passes(engine: sa.Engine, 
     }
 
 
-def test_failure_about_watched_sources_is_over_when_none_is_watched(engine: sa.Engine, settings: Settings) -> None:
-    """One that has no rows stands as it stood; of watched sources nobody waits for anything any more."""
-    log = [Source(name="log", kind="jsonl", path="x")]
+@pytest.mark.parametrize("renamed", [[], ["log2"]], ids=["none is watched any more", "none that was watched then is"])
+def test_failure_about_watched_sources_is_over_when(renamed: list[str], engine: sa.Engine, settings: Settings) -> None:
+    """One that has no rows stands as it stood; of sources that are gone nobody waits for anything any more."""
+    log, others = ([Source(name=name, kind="jsonl", path="x") for name in names] for names in (["log"], renamed))
     names = ({"suite": "traffic", "name": FRESH}, {})
     save(engine, *(outcome(**name) for name in names))
     for number in range(2):
         evaluate(engine, settings, number)
     save(engine, *(outcome(**name, as_of=NOW + 2 * MINUTE, outcome="no_data") for name in names))
     both = "data check failed: events: status is known; traffic: events are fresh"
-    for sources, number, held, state in ((log, 2, both, "firing"), ([], 6, both.partition(";")[0], "resolved")):
+    for sources, since, number, held, state in (
+        (log, NOW, 2, both, "firing"), (others, NOW + MINUTE, 6, both.partition(";")[0], "resolved"),
+    ):  # fmt: skip
         with engine.begin() as connection:
-            source_states.watch(connection, "default", sources, NOW)
+            source_states.watch(connection, "default", sources, since)
             assert store.hold(connection, "default", Use.PROMOTIONS, NOW + number * MINUTE) == held
         for more in range(3):
             found = evaluate(engine, settings, number + more)

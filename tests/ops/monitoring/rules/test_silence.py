@@ -142,9 +142,23 @@ def test_each_tells_of_itself_when(samples: list[SourceSample]) -> None:
     assert together(samples) == samples
 
 
-def test_runs_that_took_long_are_one() -> None:
+def test_one_tells_of_those_that_stopped_within_ten_minutes_of_the_first() -> None:
     found = together(silent_since(90 + 10 * k, f"s{k}") for k in range(4))
-    assert [each.told_by for each in found] == ["s3", "s3", "s3", None]
+    assert [each.told_by for each in found] == ["s1", None, "s3", None]
+
+
+def test_one_is_as_grave_as_the_gravest_that_it_tells_of() -> None:
+    # 255 < 4 x 64 and 252 = 4 x 63; the limit of `a` was over 191 minutes ago, that of `b` 189
+    first, grave = silent_since(255, "a", limit=64 * MINUTE), silent_since(252, "b", limit=63 * MINUTE)
+    assert [evaluate(each).tier for each in (first, grave)] == [Tier.WARNING, Tier.CRITICAL]
+    leads, told = together([first, grave])
+    assert (evaluate(leads).tier, told.told_by) == (Tier.CRITICAL, "a")
+
+
+def test_source_whose_events_are_missed_is_critical_from_its_limit_on() -> None:
+    missed = evaluate(silent_since(60, "a", is_missed=True))
+    assert (missed.tier, missed.evidence["missed"]) == (Tier.CRITICAL, "events that were due, by the data checks")
+    assert evaluate(silent_since(59, "a", is_missed=True)).tier is None
 
 
 def follow(*measured: SourceSample) -> list[Transition]:
