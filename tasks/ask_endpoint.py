@@ -27,6 +27,7 @@ _SHOWN = 300
 _TOO_MANY = 429
 _MOST_TOKENS = 10_000_000  # of a call: no model takes more at once
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)  # who is asked knows nothing
 _NOTHING = msgspec.Raw(b"null")
 
 
@@ -142,7 +143,7 @@ class Line:
 def _kind(error: Exception) -> Outcome:
     if isinstance(error, Refusal):
         return Outcome.GARBAGE
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+    if isinstance(error, _UNSENT):
         return Outcome.UNREACHABLE
     return Outcome.TIMEOUT if isinstance(error, httpx.TimeoutException) else Outcome.BROKEN
 
