@@ -107,6 +107,17 @@ def test_exchange_over_tls_ends_within_its_time(behave: Behave, tls: ssl.SSLCont
         ask(url)
 
 
+def test_chunks_that_are_already_here_end_with_the_time() -> None:
+    with stubborn_server(pours(OK + CHUNKED, b"1\r\na\r\n")) as url, open_http() as http:
+        answer = http.send(limited(get(url), 0.5), stream=True)
+        pieces = answer.iter_raw()
+        assert next(pieces) == b"a"
+        time.sleep(0.5)
+        with pytest.raises(httpx.ReadTimeout, match=r"^no whole answer within 0\.5 s$"):
+            next(pieces)
+        answer.close()
+
+
 def test_handshake_that_does_not_come_ends_before_anything_was_sent() -> None:
     with stubborn_server(reads_nothing) as url, ended(httpx.ConnectTimeout, WHOLE_LIMIT):
         ask(url.replace("http:", "https:"))
