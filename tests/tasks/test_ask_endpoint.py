@@ -187,6 +187,11 @@ def test_usage_that_cannot_be_is_not_believed_and_is_told(server: ApiServer, ask
     assert ask.chat(QUESTION) == Reply(Outcome.OK, text="35 days", claim=usage)
 
 
+def test_usage_that_quotes_the_key_is_told_without_it(server: ApiServer, ask: Line) -> None:
+    server.faults.append(Fault(content=json.dumps({**ANSWER, "usage": "of key secret"}).encode()))
+    assert ask.chat(QUESTION).claim == '"of key …"'
+
+
 def test_usage_that_is_not_told_is_no_claim(server: ApiServer, ask: Line) -> None:
     for usage in ({}, {"usage": None}):
         server.faults.append(Fault(content=json.dumps({**ANSWER, **usage}).encode()))
