@@ -66,7 +66,8 @@ def show(name: str | None, items: tuple[str, ...], texts: bool, full: bool, as_j
     """Show the newest runs; of a RUN, or the newest one of a set, its worst items, or each ITEM.
 
     A run is interrupted when its process is gone: within a day the next run goes on with it. Of an item it shows what
-    was asked and expected, what came back, how that was marked, what the judge said, and what each call cost.
+    was asked and expected, what came back, how that was marked, what the judge said, and what each call cost. Without
+    --texts, of a failed call only its kind and status are shown: the rest may quote a question or an answer.
 
     \b
     Example:

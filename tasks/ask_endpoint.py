@@ -27,6 +27,7 @@ _SHOWN = 300
 _TOO_MANY = 429
 _MOST_TOKENS = 10_000_000  # of a call: no model takes more at once
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)  # who is asked knows nothing
 _NOTHING = msgspec.Raw(b"null")
 
 
@@ -142,7 +143,7 @@ class Line:
 def _kind(error: Exception) -> Outcome:
     if isinstance(error, Refusal):
         return Outcome.GARBAGE
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+    if isinstance(error, _UNSENT):
         return Outcome.UNREACHABLE
     return Outcome.TIMEOUT if isinstance(error, httpx.TimeoutException) else Outcome.BROKEN
 
@@ -154,7 +155,7 @@ def _read(answer: httpx.Response, read: Callable[[bytes], Reply]) -> Reply:
         reply = read(answer.content)
     except (msgspec.DecodeError, InvalidValue, UnicodeDecodeError, RecursionError) as error:
         reply = Reply(Outcome.GARBAGE, detail=_short(str(error)))
-    return _with_usage(reply, answer.content)
+    return _with_usage(reply, answer)
 
 
 def _refusal(status: int) -> Outcome:
@@ -163,17 +164,17 @@ def _refusal(status: int) -> Outcome:
     return Outcome.SERVER_ERROR if status >= 500 else Outcome.REFUSED
 
 
-def _with_usage(reply: Reply, content: bytes) -> Reply:
+def _with_usage(reply: Reply, answer: httpx.Response) -> Reply:
     """Add what it took where that can be read, whatever else the answer is; what cannot be is no more than a claim."""
     try:
-        told = msgspec.json.decode(content, type=_Used).usage
+        told = msgspec.json.decode(answer.content, type=_Used).usage
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return reply
     with suppress(msgspec.DecodeError, RecursionError):
         usage = msgspec.json.decode(told, type=Usage | None)
         if usage is None or usage.is_possible(reply.text):
             return replace(reply, usage=usage)
-    return replace(reply, claim=_short(bytes(told).decode(errors="replace")))
+    return replace(reply, claim=_short(hidden(answer, bytes(told).decode(errors="replace"))))
 
 
 def _text(content: bytes) -> Reply:

@@ -199,11 +199,11 @@ def _moved(answer: httpx.Response) -> str:
     return f": it points to {url.scheme}://{url.netloc.decode()}{url.path}"
 
 
-def hidden(answer: httpx.Response) -> str:
-    """Return an answer's text without the credentials of its request: some servers tell what they were told."""
+def hidden(answer: httpx.Response, part: str | None = None) -> str:
+    """Return an answer's text, or a part, without the credentials of its request: some servers tell what they heard."""
     headers = answer.request.headers
     told = [word for name in _CREDENTIALS for word in headers.get(name, "").split()[-1:]]
-    text = answer.text
+    text = answer.text if part is None else part
     for secret in (*told, *(part for word in told for part in _decoded(word))):
         text = text.replace(secret, "…")
     return text

@@ -21,7 +21,9 @@ COLUMNS = ("Item", "", "")
 REDACTED, CUT, WHOLE = 0, 200, sys.maxsize  # characters of a text that are shown
 WORST = 20  # items of a run that are shown
 _SAID = ("query", "expected", "reference", "pattern", "answer", "tags")
-_NOT_TEXTS = ("tenant_id", "run_id")
+_NOT_SHOWN = ("tenant_id", "run_id")
+_TEXTS = ("answer", "item", "detail", "claim")
+_WITH_STATUS = (Outcome.RATE_LIMITED, Outcome.SERVER_ERROR, Outcome.REFUSED)
 
 Calls = Sequence[sa.Row[Any]]
 
@@ -67,10 +69,16 @@ def _outcome(call: sa.Row[Any]) -> str:
 def _came_back(call: sa.Row[Any], shown: int) -> Iterator[str]:
     if call.outcome == Outcome.OK and call.step != Step.EMBEDDING:
         yield _text(call.answer, shown)
-    if call.detail:
-        yield call.detail
+    detail = call.detail if shown else _status(call)
+    if detail:
+        yield detail
     if call.claim:
-        yield f"usage that is not believed: {call.claim}"
+        yield f"usage that is not believed: {_text(call.claim, shown)}"
+
+
+def _status(call: sa.Row[Any]) -> str | None:
+    """Return the status that a detail begins with; the rest may quote what was asked or answered."""
+    return str(call.detail).split(" ", 1)[0] if call.detail and call.outcome in _WITH_STATUS else None
 
 
 def _words(said: Any) -> str:
@@ -86,6 +94,7 @@ def _text(text: str | None, shown: int) -> str:
 
 
 def call_document(call: sa.Row[Any], *, texts: bool) -> dict[str, Any]:
-    """Return a call as JSON has it; what was asked and answered only with `texts`."""
-    hidden = _NOT_TEXTS if texts else (*_NOT_TEXTS, "answer", "item")
-    return {name: value for name, value in call._mapping.items() if name not in hidden}
+    """Return a call as JSON has it; what was asked and answered, or may quote it, only with `texts`."""
+    hidden = _NOT_SHOWN if texts else (*_NOT_SHOWN, *_TEXTS)
+    told = {name: value for name, value in call._mapping.items() if name not in hidden}
+    return {**told, "status": _status(call)}

@@ -20,6 +20,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 LONGEST_S = 120.0  # of an exchange whose request sets no other limit
 _EXTENSION = "longest_s"
+_TELLING = (httpx.LocalProtocolError, httpx.ProxyError)  # that nothing was sent
 T = TypeVar("T")
 
 
@@ -55,8 +56,9 @@ class TimedTransport(httpx.BaseTransport):
         """Send the request; the time runs on while the answer's body is read.
 
         Raises:
-            httpx.ConnectTimeout: the time ran out before anything was sent.
+            httpx.ConnectTimeout: the time ran out before the request was sent.
             httpx.ReadTimeout: it ran out later.
+            httpx.ConnectError, httpx.ProxyError: no connection, or no tunnel through the proxy.
             httpx.TransportError: as with httpx's own transport.
         """
         exchange = _Exchange(self._portal, request)
@@ -92,14 +94,17 @@ class _Exchange:
     async def _take(self, step: Callable[[], Awaitable[T]]) -> T:
         left = self._longest_s - (time.monotonic() - self._begun)
         try:
-            with anyio.move_on_after(left):
-                return await step()
+            if left > 0:  # a step whose bytes are already here waits for nothing: no event loop ends it
+                with anyio.move_on_after(left):
+                    return await step()
         except httpx.TimeoutException as error:
             raise self._told(error) from error
-        except httpx.ConnectError as error:
-            raise httpx.ConnectError(_words(error)) from error
-        except OSError as error:  # of TLS, where httpx has no name for it
-            raise httpx.ReadError(str(error)) from error
+        except httpx.TransportError as error:
+            if self._is_sent or isinstance(error, _TELLING):
+                raise
+            raise httpx.ConnectError(_words(error)) from error  # of a proxy's tunnel, with the errors of an answer
+        except (OSError, OverflowError, ExceptionGroup) as error:  # of TLS or a port, where httpx has no name for it
+            raise (httpx.ReadError if self._is_sent else httpx.ConnectError)(_words(error)) from error
         if self._connection is not None:  # httpcore leaves open what is cancelled in the middle of a handshake
             await self._connection.aclose()
         kind = httpx.ReadTimeout if self._is_sent else httpx.ConnectTimeout
@@ -109,13 +114,15 @@ class _Exchange:
         """Say what httpx does not: when it was, and how long a connection or a silence may be."""
         step = type(error).__name__.removesuffix("Timeout").lower()
         limit = self.request.extensions["timeout"][step]
-        return type(error)(f"after {time.monotonic() - self._begun:.1f} s, {limit:g} s of them without a sign")
+        is_tunnel = not self._is_sent and not isinstance(error, httpx.PoolTimeout)  # to the proxy it wrote, and read
+        kind = httpx.ConnectTimeout if is_tunnel else type(error)
+        return kind(f"after {time.monotonic() - self._begun:.1f} s, {limit:g} s of them without a sign")
 
     async def _trace(self, event: str, told: dict[str, Any]) -> None:
         if event == "connection.connect_tcp.complete":
             self._connection = told["return_value"]
-        elif event.endswith(".send_request_headers.started"):
-            self._is_sent = True
+        elif event.endswith(".send_request_headers.started") and told["request"].method != b"CONNECT":
+            self._is_sent = True  # CONNECT is asked of the proxy: whom the request is for knows nothing of it
 
 
 class _Body(httpx.SyncByteStream):
@@ -137,6 +144,8 @@ class _Body(httpx.SyncByteStream):
 
 def _words(error: BaseException) -> str:
     """Return what the system said, of the first address: anyio says only that no address could be reached."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
     found: BaseException | None = error
     while found is not None and not isinstance(found, OSError):
         found = found.__cause__ or found.__context__

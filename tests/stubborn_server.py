@@ -30,6 +30,11 @@ def pours(start: bytes, piece: bytes) -> Behave:
     return lambda connection, over: _send(connection, over, chain([start], repeat(piece * 1000)), every_s=0)
 
 
+def closes(start: bytes = b"") -> Behave:
+    """Read a request, send the start of an answer, and no more."""
+    return lambda connection, over: _send(connection, over, [start], every_s=0)
+
+
 def _send(connection: socket.socket, over: threading.Event, pieces: Iterable[bytes], every_s: float = 0.002) -> None:
     connection.recv(65536)
     for piece in pieces:

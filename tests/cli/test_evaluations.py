@@ -73,7 +73,7 @@ def test_show_of_a_run_begins_with_what_failed_and_tells_no_texts(server: ApiSer
         "one query redacted, 3 characters",
         "reference redacted, 7 characters",
         "answer rate limited, $0.00",
-        '429 {"error": "as asked"}',
+        "429",
         "two query redacted, 3 characters",
         "reference redacted, 7 characters",
         "answer ok, answer_exact 0.000, $0.02 (assumed)",
@@ -127,6 +127,27 @@ def test_judge_is_shown_with_its_reason_and_what_is_not_believed(
     ]
     told = lines(evaluations("show", "faq"))[1]
     assert told.endswith("$0.03 of $1.00, $0.03 of it assumed; usage of 2 calls is not believed")
+
+
+def test_what_quotes_a_text_is_shown_with_the_texts_only(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = {"url": f"{server.url}/v1", "model": "judge", "usd_per_call": 0.01, "requests_per_minute": 100_000}
+    configure(tmp_path, monkeypatch, f"{server.url}/v1", judge, scorers=["judge"])
+    refused = Fault(status=400, content=b"cannot answer SECRET")
+    answered, judged = (
+        Fault(content=json.dumps({"choices": [{"message": {"content": text}}], "usage": usage}).encode())
+        for text, usage in (("35 days", "SECRET"), ("no verdict on SECRET", None))
+    )
+    server.faults += [refused, answered, judged, refused]
+    evaluations("run", "faq")
+    for words in ([], ["one"], ["two"]):
+        for form in ([], ["--json"]):
+            assert "SECRET" not in evaluations("show", "faq", *words, *form).stdout
+            assert "SECRET" in evaluations("show", "faq", *words, *form, "--texts").stdout
+    assert "usage that is not believed: redacted, 8 characters" in lines(evaluations("show", "faq", "two"))
+    (told,) = json.loads(evaluations("show", "faq", "one", "--json").stdout)["calls"]
+    assert (told["outcome"], told["status"]) == ("refused", "400")
 
 
 def test_texts_that_are_no_longer_kept_are_told(server: ApiServer, engine: sa.Engine) -> None:

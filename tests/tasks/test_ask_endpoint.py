@@ -14,6 +14,7 @@ from tasks.resources import open_http
 from tasks.settings import Endpoint
 from tests.api_server import ApiServer, Fault, api_server
 from tests.model_api import ModelApi
+from tests.stubborn_server import Behave, closes, drips, reads_nothing, stubborn_server
 
 QUESTION = [{"role": "user", "content": "How long?"}]
 FAST = 100_000
@@ -108,6 +109,30 @@ def test_service_that_is_not_there_was_never_asked() -> None:
         assert line("http://127.0.0.1:9/v1", client).chat(QUESTION).outcome is Outcome.UNREACHABLE
 
 
+NO_TUNNEL: dict[str, Behave] = {
+    "wants a password": drips(b"HTTP/1.1 407 Who?\r\ncontent-length: 0\r\n\r\n"),
+    "closes": closes(),
+    "is silent": reads_nothing,
+}
+
+
+@pytest.mark.parametrize("behave", NO_TUNNEL.values(), ids=NO_TUNNEL)
+def test_service_behind_a_proxy_without_a_tunnel_was_never_asked(
+    behave: Behave, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stubborn_server(behave) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        with open_http() as client:
+            reply = line("https://vendor.test/v1", client, timeout_s=0.5).chat(QUESTION)
+    assert reply.outcome is Outcome.UNREACHABLE
+
+
+def test_service_behind_a_proxy_that_cannot_be_was_never_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:99999")
+    with open_http() as client:
+        assert line("https://vendor.test/v1", client).chat(QUESTION).outcome is Outcome.UNREACHABLE
+
+
 def test_key_that_http_cannot_carry_is_not_told(server: ApiServer) -> None:
     with open_http() as client:
         reply = line(f"{server.url}/v1", client, api_key=SecretStr("sec\nret")).chat(QUESTION)
@@ -160,6 +185,11 @@ IMPOSSIBLE = {
 def test_usage_that_cannot_be_is_not_believed_and_is_told(server: ApiServer, ask: Line, usage: str) -> None:
     server.faults.append(Fault(content=json.dumps(ANSWER).encode()[:-1] + f', "usage": {usage}}}'.encode()))
     assert ask.chat(QUESTION) == Reply(Outcome.OK, text="35 days", claim=usage)
+
+
+def test_usage_that_quotes_the_key_is_told_without_it(server: ApiServer, ask: Line) -> None:
+    server.faults.append(Fault(content=json.dumps({**ANSWER, "usage": "of key secret"}).encode()))
+    assert ask.chat(QUESTION).claim == '"of key …"'
 
 
 def test_usage_that_is_not_told_is_no_claim(server: ApiServer, ask: Line) -> None:

@@ -26,6 +26,7 @@ from tests.stubborn_server import (
     OK,
     WHOLE,
     Behave,
+    closes,
     drips,
     full_server,
     pours,
@@ -106,6 +107,17 @@ def test_exchange_over_tls_ends_within_its_time(behave: Behave, tls: ssl.SSLCont
         ask(url)
 
 
+def test_chunks_that_are_already_here_end_with_the_time() -> None:
+    with stubborn_server(pours(OK + CHUNKED, b"1\r\na\r\n")) as url, open_http() as http:
+        answer = http.send(limited(get(url), 0.5), stream=True)
+        pieces = answer.iter_raw()
+        assert next(pieces) == b"a"
+        time.sleep(0.5)
+        with pytest.raises(httpx.ReadTimeout, match=r"^no whole answer within 0\.5 s$"):
+            next(pieces)
+        answer.close()
+
+
 def test_handshake_that_does_not_come_ends_before_anything_was_sent() -> None:
     with stubborn_server(reads_nothing) as url, ended(httpx.ConnectTimeout, WHOLE_LIMIT):
         ask(url.replace("http:", "https:"))
@@ -121,11 +133,77 @@ def test_upload_that_nobody_reads_ends_within_its_time() -> None:
         received(http, httpx.Request("POST", url, content=bytes(50_000_000)), Limits(longest_s=LONGEST_S))
 
 
-@pytest.mark.parametrize("url", ["http://vendor.test", "https://vendor.test"], ids=["asked itself", "a tunnel"])
-def test_proxy_that_drips_ends_within_the_time(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with stubborn_server(ENDLESS["a head byte for byte"]) as proxy, ended(httpx.ReadTimeout, WHOLE_LIMIT):
+DRIPPING_PROXY: dict[str, tuple[str, type[httpx.TimeoutException]]] = {
+    "asked itself": ("http://vendor.test", httpx.ReadTimeout),
+    "a tunnel": ("https://vendor.test", httpx.ConnectTimeout),  # CONNECT was sent, the request was not
+}
+
+
+@pytest.mark.parametrize(("url", "kind"), DRIPPING_PROXY.values(), ids=DRIPPING_PROXY)
+def test_proxy_that_drips_ends_within_the_time(
+    url: str, kind: type[httpx.TimeoutException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stubborn_server(ENDLESS["a head byte for byte"]) as proxy, ended(kind, WHOLE_LIMIT):
         monkeypatch.setenv("ALL_PROXY", proxy)
         ask(url)
+
+
+def test_proxy_that_is_silent_ends_at_the_clients_patience_before_the_request_was_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with stubborn_server(reads_nothing) as proxy:
+        monkeypatch.setenv("ALL_PROXY", proxy)
+        words = r"^after 0\.[12] s, 0\.1 s of them without a sign$"
+        with open_http(0.1) as http, pytest.raises(httpx.ConnectTimeout, match=words):
+            http.send(limited(get("https://vendor.test"), 30))
+
+
+TUNNEL = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+def closes_in_the_handshake(connection: socket.socket, over: threading.Event) -> None:
+    closes(TUNNEL)(connection, over)
+    connection.recv(65536)  # what is closed with bytes unread is reset
+
+
+NO_TUNNEL: dict[str, tuple[Behave, type[httpx.TransportError], str]] = {
+    "wants a password": (drips(b"HTTP/1.1 407 Who?\r\ncontent-length: 0\r\n\r\n"), httpx.ProxyError, "^407 Who[?]$"),
+    "closes": (closes(), httpx.ConnectError, "^Server disconnected without sending a response"),
+    "speaks no HTTP": (closes(b"SSH-2.0-OpenSSH\r\n\r\n"), httpx.ConnectError, "illegal status line"),
+    "closes in the handshake": (closes_in_the_handshake, httpx.ConnectError, "EOF occurred"),
+}
+
+
+@pytest.mark.parametrize(("behave", "kind", "match"), NO_TUNNEL.values(), ids=NO_TUNNEL)
+def test_proxy_without_a_tunnel_was_sent_no_request(
+    behave: Behave, kind: type[httpx.TransportError], match: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stubborn_server(behave) as proxy:
+        monkeypatch.setenv("ALL_PROXY", proxy)
+        with pytest.raises(kind, match=match):
+            ask("https://vendor.test", longest_s=30)
+
+
+def test_answer_through_a_tunnel_that_does_not_come_was_asked_for(
+    tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def behave(connection: socket.socket, over: threading.Event) -> None:
+        connection.recv(65536)
+        connection.sendall(TUNNEL)
+        with tls.wrap_socket(connection, server_side=True) as stream:
+            closes()(stream, over)
+
+    with stubborn_server(behave) as proxy:
+        monkeypatch.setenv("ALL_PROXY", proxy)
+        with pytest.raises(httpx.RemoteProtocolError, match="disconnected"):
+            ask("https://127.0.0.1", longest_s=30)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_port_of_a_proxy_that_no_system_has_is_no_connection(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{host}:99999")
+    with pytest.raises(httpx.ConnectError, match="port must be 0-65535"):
+        ask("https://vendor.test", longest_s=30)
 
 
 def test_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
