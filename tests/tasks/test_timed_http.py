@@ -170,7 +170,7 @@ NO_TUNNEL: dict[str, tuple[Behave, type[httpx.TransportError], str]] = {
     "wants a password": (drips(b"HTTP/1.1 407 Who?\r\ncontent-length: 0\r\n\r\n"), httpx.ProxyError, "^407 Who[?]$"),
     "closes": (closes(), httpx.ConnectError, "^Server disconnected without sending a response"),
     "speaks no HTTP": (closes(b"SSH-2.0-OpenSSH\r\n\r\n"), httpx.ConnectError, "illegal status line"),
-    "closes in the handshake": (closes_in_the_handshake, httpx.ConnectError, "EOF occurred"),
+    "closes in the handshake": (closes_in_the_handshake, httpx.ConnectError, "EOF|reset"),
 }
 
 
